@@ -1,0 +1,1 @@
+"""What all packages agree on: task specification, action space, limits, topics, conversions."""

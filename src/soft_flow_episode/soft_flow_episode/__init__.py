@@ -1,0 +1,1 @@
+"""The command arbiter (the only sender of commands) and the episode node (labels and bags)."""

@@ -1,0 +1,25 @@
+"""Build of the soft_flow_learner package."""
+
+from setuptools import find_packages, setup
+
+package_name = "soft_flow_learner"
+
+setup(
+    name=package_name,
+    version="0.1.0",
+    packages=find_packages(exclude=["test"]),
+    data_files=[
+        ("share/ament_index/resource_index/packages", ["resource/" + package_name]),
+        ("share/" + package_name, ["package.xml"]),
+    ],
+    install_requires=["setuptools"],
+    zip_safe=True,
+    maintainer="SOFT-FLOW maintainers",
+    maintainer_email="maintainers@soft-flow.dev",
+    description="Reads episode bags and trains the policy from them.",
+    license="Apache-2.0",
+    entry_points={
+        "console_scripts": [
+        ],
+    },
+)

@@ -1,0 +1,1 @@
+"""Reads episode bags and trains the policy from them."""

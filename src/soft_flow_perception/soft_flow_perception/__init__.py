@@ -1,0 +1,1 @@
+"""Joins sensors into one observation a control tick."""

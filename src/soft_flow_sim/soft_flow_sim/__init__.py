@@ -1,0 +1,1 @@
+"""MuJoCo worlds, Gymnasium environments, scripted operators and the simulator node."""
