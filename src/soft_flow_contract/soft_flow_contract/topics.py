@@ -1,0 +1,64 @@
+"""Topic and service names (relative, so that namespaces work) and the quality of service of each."""
+
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+
+ARM_JOINT_STATES = "arm/joint_states"
+ARM_CURRENT_POSE = "arm/current_pose"
+ARM_TARGET_POSE = "arm/target_pose"
+ARM_TARGET_JOINT = "arm/target_joint"
+HAND_JOINT_STATES = "hand/joint_states"
+HAND_TARGET_JOINT = "hand/target_joint"
+OBSERVATION = "observation"
+ACTION_CHUNK = "policy/action_chunk"
+POLICY_HEARTBEAT = "policy/heartbeat"
+POLICY_WEIGHTS = "policy/weights"
+TELEOP_ACTION = "teleop/action"
+EXECUTED_ACTION = "executed_action"
+ARBITER_STATE = "arbiter/state"
+TASK_OUTCOME = "task/outcome"
+TASK_SPECIFICATION = "task/specification"
+TRANSITIONS = "transitions"
+EPISODE_STATE = "episode/state"
+EMERGENCY_STOP_STATE = "emergency_stop/state"
+SIMULATION_STATE = "simulation/state"
+CLOCK = "/clock"
+DIAGNOSTICS = "/diagnostics"
+
+SET_MODE = "arbiter/set_mode"
+EMERGENCY_STOP = "emergency_stop"
+EMERGENCY_RESET = "emergency_reset"
+EPISODE_START = "episode/start"
+EPISODE_END = "episode/end"
+EPISODE_LABEL = "episode/label"
+LOAD_CHECKPOINT = "policy/load_checkpoint"
+SIMULATION_RESET = "simulation/reset"
+SIMULATION_START = "simulation/start"
+
+
+def camera_image(name: str) -> str:
+    """Topic of a camera's raw images."""
+    return f"cameras/{name}/image_raw"
+
+
+def camera_info(name: str) -> str:
+    """Topic of a camera's calibration."""
+    return f"cameras/{name}/camera_info"
+
+
+def _profile(reliability: ReliabilityPolicy, durability: DurabilityPolicy, depth: int) -> QoSProfile:
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability, durability=durability
+    )
+
+
+_RELIABLE, _VOLATILE = ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE
+COMMAND = _profile(_RELIABLE, _VOLATILE, 1)  # only the newest command counts
+OBSERVATIONS = _profile(_RELIABLE, _VOLATILE, 5)
+ACTIONS = _profile(_RELIABLE, _VOLATILE, 50)  # every executed action and outcome is recorded
+TRANSITION_STREAM = _profile(_RELIABLE, _VOLATILE, 2000)  # several whole episodes
+STATE = _profile(_RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL, 1)  # late joiners get the last one
+
+
+def sensor(lockstep: bool) -> QoSProfile:
+    """Sensor data: best effort on a robot; reliable in lockstep, where a lost sample would stop the world."""
+    return _profile(_RELIABLE if lockstep else ReliabilityPolicy.BEST_EFFORT, _VOLATILE, 5)
