@@ -1,1 +1,1 @@
-"""Launch files, configuration, the launch runner for ROS 2 from wheels, and the soft-flow command."""
+"""Set-up, start-up, tests and health checks of the workspace."""
