@@ -1,0 +1,113 @@
+"""The plots of reports and benchmarks. Each takes plain numbers and returns a matplotlib figure as SVG."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import PercentFormatter
+
+from soft_flow_bringup.report.figure_style import BLUE, COLOURS, GREEN, INK, MUTED, RED, figure, to_svg
+from soft_flow_bringup.report.statistics import Rate
+
+
+def draw_rates(axis: Axes, rates: Mapping[str, Mapping[str, Rate]]) -> None:
+    """Rates as horizontal dots with Wilson intervals: stage -> who -> rate, each group under its stage's name."""
+    row, ticks, labels = 0.0, [], []
+    for stage, by_who in rates.items():
+        ticks.append(row)
+        labels.append((stage, True))
+        row += 0.85
+        for who, rate in by_who.items():
+            ticks.append(row)
+            labels.append((who, False))
+            if rate.trials:
+                bounds, colour = rate.wilson(), COLOURS.get(who, INK)
+                axis.plot([bounds.low, bounds.high], [row, row], color=colour, linewidth=7, alpha=0.25,
+                          solid_capstyle="round")  # fmt: skip
+                axis.plot(rate.value, row, "o", color=colour, markersize=9)
+                axis.annotate(f"{rate.value:.0%}", (rate.value, row), xytext=(0, 8), textcoords="offset points",
+                              ha="center", fontsize=9, color=colour, fontweight="bold")  # fmt: skip
+                counts = f"{rate.successes} of {rate.trials}"
+                axis.annotate(
+                    counts, (1.04, row), va="center", fontsize=9, color=MUTED, annotation_clip=False
+                )
+            row += 1.0
+        row += 0.35
+    axis.set(xlim=(-0.02, 1.02), ylim=(row - 0.6, -0.5))
+    axis.set_yticks(ticks, [text for text, _ in labels])
+    for (_, is_stage), tick in zip(labels, axis.get_yticklabels(), strict=True):
+        tick.set_fontweight("bold" if is_stage else "normal")
+    axis.xaxis.set_major_formatter(PercentFormatter(1.0))
+    axis.grid(axis="y", visible=False)
+
+
+def plot_rates(rates: Mapping[str, Mapping[str, Rate]]) -> str:
+    """Success rates by stage and by who acted, with 95 % Wilson intervals."""
+    rows = sum(1.35 + len(by_who) for by_who in rates.values())
+    with figure(8.2, 0.6 + 0.42 * rows) as (drawing, (axis,)):
+        draw_rates(axis, rates)
+        return to_svg(drawing)
+
+
+def plot_learning(
+    updates: Sequence[int],
+    loss: Sequence[float],
+    held_out_updates: Sequence[int],
+    held_out: Sequence[float],
+    training_likelihood: Sequence[float] = (),
+) -> str:
+    """Training loss (left, with a running median) and likelihood of held-out demonstrations (right)."""
+    with figure(9.4, 3.1, columns=2) as (drawing, (left, right)):
+        left.plot(updates, loss, color=BLUE, alpha=0.25, linewidth=1)
+        left.plot(updates, running_median(np.asarray(loss, dtype=float)), color=BLUE, linewidth=2)
+        left.set(title="Training loss", xlabel="update", ylabel="negative log-likelihood\na dimension (nat)")
+        right.plot(held_out_updates, held_out, "-o", color=RED, markersize=4, linewidth=2, label="held out")
+        if len(training_likelihood) == len(held_out_updates):
+            right.plot(
+                held_out_updates, training_likelihood, "-", color=MUTED, linewidth=1.5, label="trained on"
+            )
+            right.legend(loc="lower right")
+        right.set(
+            title="Likelihood of demonstrations", xlabel="update", ylabel="log-likelihood\na dimension (nat)"
+        )
+        return to_svg(drawing)
+
+
+def running_median(values: np.ndarray, width: int = 15) -> np.ndarray:
+    """Median over a centred window, shorter at the ends."""
+    half = width // 2
+    return np.array([np.median(values[max(0, i - half) : i + half + 1]) for i in range(len(values))])
+
+
+def draw_latency(axis: Axes, latency: np.ndarray, phase: float, tick: float) -> None:
+    """Histogram of latencies (s) in milliseconds with the command phase and the tick marked."""
+    milliseconds = latency * 1e3
+    edges = np.linspace(0, max(tick * 1e3, float(milliseconds.max()) * 1.05), 51)
+    axis.hist(milliseconds, bins=edges.tolist(), color=BLUE, alpha=0.85)
+    for value, text, colour in ((phase * 1e3, "release", GREEN), (tick * 1e3, "next tick", RED)):
+        axis.axvline(value, color=colour, linewidth=1.5, linestyle="--")
+        axis.annotate(text, (value, 1.0), xycoords=("data", "axes fraction"), xytext=(-4, -4), fontsize=9,
+                      textcoords="offset points", rotation=90, va="top", ha="right", color=colour)  # fmt: skip
+    axis.set_yscale("log")
+    axis.set(xlabel="ms after the tick", ylabel="ticks (log)")
+    axis.grid(axis="x", visible=False)
+
+
+def plot_control_loop(latency: np.ndarray, missed: Sequence[int], phase: float, tick: float) -> str:
+    """Latency from observation to command, and missed deadlines by episode."""
+    with figure(9.4, 3.1, columns=2) as (drawing, (left, right)):
+        if latency.size:
+            draw_latency(left, latency, phase, tick)
+        else:
+            left.text(
+                0.5, 0.5, "not recorded", ha="center", va="center", color=MUTED, transform=left.transAxes
+            )
+        left.set_title("Tick to command")
+        counts = np.bincount(np.asarray(missed, dtype=int)) if len(missed) else np.zeros(1, dtype=int)
+        right.bar(np.arange(len(counts)), counts, color=BLUE, alpha=0.85, width=0.8)
+        right.set(title="Missed deadlines", xlabel="missed ticks in an episode", ylabel="episodes")
+        right.xaxis.get_major_locator().set_params(integer=True)
+        right.yaxis.get_major_locator().set_params(integer=True)
+        right.set_xlim(-0.8, max(4, len(counts)) - 0.2)
+        right.grid(axis="x", visible=False)
+        return to_svg(drawing)

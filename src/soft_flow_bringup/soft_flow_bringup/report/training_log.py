@@ -1,0 +1,67 @@
+"""What the trainer notes down beside its checkpoints: `metrics.jsonl`, one line a measurement."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from soft_flow_bringup.report.episode_log import RunDataError
+
+LOG_NAME = "metrics.jsonl"
+
+
+@dataclass(frozen=True)
+class TrainingLog:
+    """The course of a training.
+
+    Attributes:
+        updates: (N,) gradient updates at which the loss was noted.
+        loss: (N,) negative log-likelihood a dimension of the training data, nat.
+        held_out_updates: (M,) updates at which held-out demonstrations were scored.
+        held_out: (M,) their log-likelihood a dimension, nat.
+        scored_training: (M,) the same for demonstrations that were trained on; empty if not noted.
+        seconds: wall time of the training.
+    """
+
+    updates: tuple[int, ...] = ()
+    loss: tuple[float, ...] = ()
+    held_out_updates: tuple[int, ...] = ()
+    held_out: tuple[float, ...] = ()
+    scored_training: tuple[float, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def total_updates(self) -> int:
+        """Updates done."""
+        return max((*self.updates, *self.held_out_updates), default=0)
+
+
+def read_training_log(folder: Path) -> TrainingLog | None:
+    """The log of the training in `folder`; None if there is none yet.
+
+    Raises:
+        RunDataError: a line is not a measurement.
+    """
+    path = folder / LOG_NAME
+    if not path.exists():
+        return None
+    text = path.read_text(encoding="utf-8")
+    lines = text.splitlines() if text.endswith("\n") else text.splitlines()[:-1]
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            rows.append((int(json.loads(line)["update"]), json.loads(line)))
+        except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+            raise RunDataError(
+                f"{path}, line {number}: not a measurement ({error!r}); train again"
+            ) from error
+    losses = [(update, float(row["nll"])) for update, row in rows if "nll" in row]
+    scored = [(update, row) for update, row in rows if "held_out_log_likelihood" in row]
+    both = [float(row["train_log_likelihood"]) for _, row in scored if "train_log_likelihood" in row]
+    return TrainingLog(
+        updates=tuple(update for update, _ in losses),
+        loss=tuple(value for _, value in losses),
+        held_out_updates=tuple(update for update, _ in scored),
+        held_out=tuple(float(row["held_out_log_likelihood"]) for _, row in scored),
+        scored_training=tuple(both),
+        seconds=max((float(row.get("seconds", 0.0)) for _, row in rows), default=0.0),
+    )
