@@ -2,15 +2,18 @@
 
 import array
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Duration, Time
 from geometry_msgs.msg import Pose as PoseMessage
 from geometry_msgs.msg import PoseStamped
+from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, Image, JointState
-from std_msgs.msg import Header
+from std_msgs.msg import Header, String
 
-from soft_flow_contract.errors import ObservationError, SpecificationMismatch
+from soft_flow_contract.encoded_step import EncodedStep
+from soft_flow_contract.errors import ContractError, ObservationError, SpecificationMismatch
 from soft_flow_contract.image_codec import decode_image, encode_image
 from soft_flow_contract.pose import Pose
 from soft_flow_contract.steps import ObservationData, StepData
@@ -198,3 +201,45 @@ def from_transition_message(message: Transition, specification: TaskSpecificatio
         is_terminal=message.is_terminal,
         outcome=message.outcome,
     )
+
+
+def _deserialize(data: bytes, kind: type[Any]) -> Any:  # noqa: ANN401 - messages have no common type
+    try:
+        return deserialize_message(data, kind)
+    except Exception as error:  # the error's type is private to rclpy's extension module
+        raise ContractError(f"{len(data)} bytes that are not a {kind.__name__} message: {error}") from error
+
+
+def encoded_step_from_bytes(data: bytes) -> EncodedStep:
+    """A recorded soft_flow_msgs/Transition (CDR) to an encoded step.
+
+    Raises:
+        ContractError: the bytes are no such message.
+    """
+    message = _deserialize(data, Transition)
+    observation = message.observation
+    return EncodedStep(
+        stamp_ns=to_nanoseconds(message.header.stamp),
+        episode_id=message.episode_id,
+        step=message.step,
+        task=observation.task,
+        specification_hash=observation.specification_hash,
+        proprioception=np.asarray(observation.proprioception, dtype=np.float32),
+        images=tuple(np.frombuffer(image.data, dtype=np.uint8) for image in observation.images),
+        action=np.asarray(message.action.executed, dtype=np.float32),
+        reward=message.reward,
+        flags=dict(zip(message.flag_names, message.flags, strict=False)),
+        is_first=message.is_first,
+        is_last=message.is_last,
+        is_terminal=message.is_terminal,
+        outcome=message.outcome,
+    )
+
+
+def text_from_bytes(data: bytes) -> str:
+    """A recorded std_msgs/String (CDR) to its text.
+
+    Raises:
+        ContractError: the bytes are no such message.
+    """
+    return str(_deserialize(data, String).data)
