@@ -1,0 +1,317 @@
+"""What is really sent to the robot at each tick: modes, epochs, staleness, the emergency stop, every clamp.
+
+The arbiter is asked once a tick for the command of this tick. It starts disarmed, and whatever is missing, stale,
+malformed or unsafe becomes a hold of the last target; too many of these in a row disarm it.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from soft_flow_contract.action_space import RobotTarget
+from soft_flow_contract.errors import ActionError
+from soft_flow_contract.limits import ActionLimiter
+from soft_flow_contract.task_specification import TaskSpecification
+from soft_flow_episode.chunk_player import Chunk, ChunkPlayer
+from soft_flow_episode.emergency_latch import EmergencyLatch
+
+
+class Mode(IntEnum):
+    """Who commands; the values of ArbiterState.MODE_*."""
+
+    HOLD = 0
+    POLICY = 1
+    TELEOP = 2
+
+
+class Source(IntEnum):
+    """Where an executed action came from; the values of ExecutedAction.SOURCE_*."""
+
+    HOLD = 0
+    POLICY = 1
+    TELEOP = 2
+    SCRIPTED = 3
+
+
+@dataclass(frozen=True)
+class OperatorAction:
+    """An action of a teleoperation device for the tick `stamp_ns`; `values` (A,) in contract space."""
+
+    stamp_ns: int
+    values: np.ndarray
+    deadman: bool
+    scripted: bool
+
+
+@dataclass(frozen=True)
+class Command:
+    """What to send at tick `stamp_ns`, and how it came about.
+
+    Attributes:
+        target: flange target in base frame and hand targets (rad).
+        executed: (A,) contract-space action that leads to `target`, after every clamp.
+        proposed: (A,) as proposed; None when held.
+        missed: whether an action was due and there was no valid one.
+        reason: why it was held; empty otherwise.
+    """
+
+    stamp_ns: int
+    target: RobotTarget
+    executed: np.ndarray
+    proposed: np.ndarray | None = None
+    source: Source = Source.HOLD
+    epoch: int = 0
+    chunk_id: int = 0
+    chunk_step: int = 0
+    policy_version: int = 0
+    clamped: bool = False
+    missed: bool = False
+    reason: str = ""
+
+    @property
+    def held(self) -> bool:
+        """Whether the last target was kept."""
+        return self.proposed is None
+
+
+@dataclass(frozen=True)
+class Wish:
+    """An action to play, before any clamp; or, without values, a hold and its reason."""
+
+    values: np.ndarray | None = None
+    source: Source = Source.HOLD
+    chunk_id: int = 0
+    chunk_step: int = 0
+    policy_version: int = 0
+    missed: bool = False
+    reason: str = ""
+
+
+def _hold(reason: str, missed: bool = False) -> Wish:
+    return Wish(missed=missed, reason=reason)
+
+
+class ModeRefused(Exception):
+    """A mode cannot be entered now; the message says why."""
+
+
+class Arbiter:
+    """Decides the command of each tick. Stamps are ticks in nanoseconds; nothing here reads a clock."""
+
+    def __init__(self, specification: TaskSpecification, latch: EmergencyLatch) -> None:
+        """Start disarmed, with the emergency stop as `latch` remembers it."""
+        self._limiter = ActionLimiter.from_specification(specification)
+        self._dt_ns, self._phase_ns = specification.dt_ns, specification.phase_ns
+        self._timeout_ns = round(specification.timing.observation_timeout * 1e9)
+        self._missed_limit = specification.timing.missed_limit
+        self._max_lead = specification.limits.max_target_lead
+        self._latch = latch
+        self._player = ChunkPlayer(
+            specification.action_dimension, specification.chunk.executed, specification.dt_ns
+        )
+        self.mode, self.epoch, self.epoch_start_ns = Mode.HOLD, 0, 0
+        self.stop_reason = ""
+        self.counts: Counter[str] = Counter()
+        self._target: RobotTarget | None = None
+        self._measured: RobotTarget | None = None
+        self._observed_ns = -1
+        self._invalid: dict[int, str] = {}
+        self._anchor_due = True
+        self._operator: OperatorAction | None = None
+        self._heartbeat_ns = self._unhealthy_ns = -1
+        self._missed_in_row = 0
+
+    @property
+    def emergency_stopped(self) -> bool:
+        """Whether the emergency stop is latched."""
+        return self._latch.engaged
+
+    @property
+    def armed(self) -> bool:
+        """Whether commands of a policy or an operator are let through."""
+        return self.mode is not Mode.HOLD and not self.emergency_stopped
+
+    @property
+    def refused(self) -> Counter[str]:
+        """How many chunks were refused, by reason."""
+        return self._player.refused
+
+    def set_mode(self, mode: Mode, epoch_start_ns: int) -> int:
+        """Begin an epoch; zero as start means from the next observation on. Returns the epoch.
+
+        Raises:
+            ModeRefused: the emergency stop is latched.
+        """
+        if mode is not Mode.HOLD and self.emergency_stopped:
+            raise ModeRefused(
+                f"the emergency stop is on ({self._latch.reason}); make the robot safe, then call emergency_reset"
+            )
+        self._begin_epoch(mode, epoch_start_ns or self._observed_ns + 1)
+        self.stop_reason = ""
+        return self.epoch
+
+    def _begin_epoch(self, mode: Mode, start_ns: int) -> None:
+        self.mode, self.epoch, self.epoch_start_ns = mode, self.epoch + 1, start_ns
+        self._player.begin(self.epoch, start_ns)
+        self._anchor_due, self._missed_in_row = True, 0
+        # The first tick of the epoch counts as heard, so that a silent policy is noticed two ticks later.
+        self._heartbeat_ns = max(start_ns - self._dt_ns, 0)
+
+    def emergency_stop(self, reason: str) -> None:
+        """Latch the stop and disarm. Raises LatchError if the disk refuses it; stopped all the same."""
+        self._begin_epoch(Mode.HOLD, self._observed_ns + 1)
+        self.stop_reason = f"emergency stop: {reason}"
+        self._latch.engage(reason)
+
+    def emergency_reset(self) -> None:
+        """Release the latch; stays disarmed. Raises LatchError if the disk refuses it."""
+        self._latch.release()
+        self._begin_epoch(Mode.HOLD, self._observed_ns + 1)
+        self.stop_reason = ""
+
+    def _disarm(self, reason: str) -> None:
+        self._begin_epoch(Mode.HOLD, self._observed_ns + 1)
+        self.stop_reason = reason
+        self.counts["stopped"] += 1
+
+    def observe(self, stamp_ns: int, measured: RobotTarget) -> bool:
+        """Take a valid observation. Returns False for one that is not newer than the last."""
+        if stamp_ns <= self._observed_ns:
+            self.counts["old observations"] += 1
+            return False
+        self._observed_ns, self._measured = stamp_ns, measured
+        if self._must_anchor(stamp_ns, measured):
+            hand = np.clip(measured.hand, self._limiter.space.hand_low, self._limiter.space.hand_high)
+            self._target = RobotTarget(measured.flange_in_base, hand)
+            self._anchor_due = self._anchor_due and stamp_ns < self.epoch_start_ns
+        return True
+
+    def _must_anchor(self, stamp_ns: int, measured: RobotTarget) -> bool:
+        """At an epoch's start, while stopped, or when an idle robot was moved by something else."""
+        if self._target is None or self.emergency_stopped:
+            return True
+        if self._anchor_due and stamp_ns >= self.epoch_start_ns:
+            return True
+        lead = self._target.flange_in_base.position - measured.flange_in_base.position
+        return not self.armed and float(np.linalg.norm(lead)) > self._max_lead
+
+    def observe_invalid(self, stamp_ns: int, reason: str) -> None:
+        """Note that the observation of a tick was refused; the tick is held."""
+        self.counts["invalid observations"] += 1
+        self._invalid = {stamp_ns: reason}
+
+    def accept_chunk(self, chunk: Chunk) -> str:
+        """Take a chunk. Returns why it was refused, or an empty text."""
+        return self._player.accept(chunk)
+
+    def accept_operator(self, action: OperatorAction) -> None:
+        """Take an action of a teleoperation device; the newest counts."""
+        if self._operator is None or action.stamp_ns >= self._operator.stamp_ns:
+            self._operator = action
+
+    def accept_heartbeat(self, stamp_ns: int, healthy: bool) -> None:
+        """Note that the policy received the observation of a tick, and whether it can plan from it."""
+        self._heartbeat_ns = max(self._heartbeat_ns, stamp_ns)
+        if not healthy:
+            self._unhealthy_ns = max(self._unhealthy_ns, stamp_ns)
+
+    def answer(self, stamp_ns: int, at_deadline: bool) -> Command | None:
+        """The command of a tick.
+
+        Args:
+            stamp_ns: the tick.
+            at_deadline: True: decide now (real time), missing actions are held; False: wait for them (lockstep).
+
+        Returns:
+            The command; None while the action is waited for, or before anything was observed.
+        """
+        if self._target is None:
+            return None
+        wish = self._wish(stamp_ns, at_deadline)
+        if wish is None:
+            return None
+        command = self._command(stamp_ns, wish)
+        self._target = command.target
+        self._count(command)
+        return command
+
+    def skipped(self, stamp_ns: int) -> Command | None:
+        """What happened at a tick that was slept through: nothing was sent, so the last target was kept."""
+        if self._target is None:
+            return None
+        command = self._command(stamp_ns, _hold("the arbiter itself was late", missed=self.armed))
+        self._count(command)
+        return command
+
+    def waiting_for(self) -> str:
+        """What a command is waited for in lockstep."""
+        if self.stop_reason:
+            return f"arbiter/set_mode (stopped: {self.stop_reason})"
+        return {Mode.POLICY: "policy/action_chunk", Mode.TELEOP: "teleop/action", Mode.HOLD: ""}[self.mode]
+
+    def _wish(self, stamp_ns: int, at_deadline: bool) -> Wish | None:
+        if not self.armed:
+            return _hold("disarmed")
+        if stamp_ns < self.epoch_start_ns:
+            return _hold("before the epoch's start")
+        if stamp_ns in self._invalid:
+            return _hold(self._invalid[stamp_ns], missed=True)
+        if at_deadline and stamp_ns + self._phase_ns - self._observed_ns >= self._timeout_ns:
+            return _hold("no observation", missed=True)
+        if self._anchor_due:
+            return _hold("the epoch's first observation is not there yet", missed=at_deadline)
+        return (
+            self._policy_wish(stamp_ns, at_deadline)
+            if self.mode is Mode.POLICY
+            else self._operator_wish(stamp_ns, at_deadline)
+        )
+
+    def _policy_wish(self, stamp_ns: int, at_deadline: bool) -> Wish | None:
+        if self._unhealthy_ns == stamp_ns:
+            return _hold("the policy reports that it is not healthy", missed=True)
+        if at_deadline and stamp_ns - self._heartbeat_ns >= 2 * self._dt_ns:
+            return _hold("no policy heartbeat", missed=True)
+        step = self._player.step(stamp_ns)
+        if step is None:
+            return _hold("no chunk step", missed=True) if at_deadline else None
+        if step.action is None:
+            return _hold("the chunk was refused", missed=True)
+        chunk = step.chunk
+        return Wish(step.action, Source.POLICY, chunk.chunk_id, step.index, chunk.policy_version)
+
+    def _operator_wish(self, stamp_ns: int, at_deadline: bool) -> Wish | None:
+        action = self._operator
+        if action is None or action.stamp_ns != stamp_ns:
+            return _hold("no teleoperation action", missed=True) if at_deadline else None
+        if not action.deadman:
+            return _hold("deadman released")
+        return Wish(action.values, Source.SCRIPTED if action.scripted else Source.TELEOP)
+
+    def _command(self, stamp_ns: int, wish: Wish) -> Command:
+        assert self._target is not None and self._measured is not None
+        if wish.values is not None:
+            try:
+                safe = self._limiter.apply(self._target, wish.values, self._measured.flange_in_base)
+            except ActionError as error:
+                self.counts["invalid actions"] += 1
+                wish = _hold(str(error), missed=True)
+            else:
+                return Command(
+                    stamp_ns, safe.target, safe.executed, np.asarray(wish.values, dtype=np.float64), wish.source,
+                    self.epoch, wish.chunk_id, wish.chunk_step, wish.policy_version, safe.clamped,
+                )  # fmt: skip
+        hold = self._limiter.space.hold(self._target.hand)
+        return Command(stamp_ns, self._target, hold, epoch=self.epoch, missed=wish.missed, reason=wish.reason)
+
+    def _count(self, command: Command) -> None:
+        self.counts["commands"] += 1
+        self.counts["held"] += command.held
+        self.counts["clamped"] += command.clamped
+        self.counts["missed"] += command.missed
+        self._missed_in_row = self._missed_in_row + 1 if command.missed else 0
+        if self._missed_in_row >= self._missed_limit:
+            self._disarm(
+                f"{self._missed_in_row} ticks in a row without a valid action, at last: {command.reason}"
+            )
