@@ -19,7 +19,6 @@ setup(
     description="What all packages agree on: task specification, action space, limits, topics, conversions.",
     license="Apache-2.0",
     entry_points={
-        "console_scripts": [
-        ],
+        "console_scripts": [],
     },
 )

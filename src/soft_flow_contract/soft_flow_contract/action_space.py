@@ -44,7 +44,9 @@ class ActionSpace:
         if action.shape != (self.dimension,):
             raise ActionError(f"action: expected shape ({self.dimension},), got {action.shape}")
         if not np.all(np.isfinite(action)):
-            raise ActionError(f"action: not finite in dimensions {np.flatnonzero(~np.isfinite(action)).tolist()}")
+            raise ActionError(
+                f"action: not finite in dimensions {np.flatnonzero(~np.isfinite(action)).tolist()}"
+            )
         return action
 
     def normalize_hand(self, hand: np.ndarray) -> np.ndarray:

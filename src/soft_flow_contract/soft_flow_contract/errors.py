@@ -9,7 +9,7 @@ class SpecificationError(ContractError):
     """A task specification cannot be read or is not consistent."""
 
 
-class SpecificationMismatch(ContractError):
+class SpecificationMismatch(ContractError):  # noqa: N818 - says what happened
     """Two sides carry different task specifications; the message names the first differing field."""
 
 

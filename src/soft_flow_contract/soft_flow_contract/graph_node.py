@@ -59,7 +59,7 @@ def _descriptor(field: "dataclasses.Field[Any]") -> ParameterDescriptor:
 
 
 def declare_parameters(node: Node, kind: type[P]) -> P:
-    """Declare a dataclass's fields as parameters and return it with the values that the node was started with.
+    """Declare a dataclass's fields as parameters; return it with the values that the node was started with.
 
     Raises:
         rclpy.exceptions.InvalidParameterValueException: a value is out of its range.
@@ -67,14 +67,19 @@ def declare_parameters(node: Node, kind: type[P]) -> P:
     """
     fields = dataclasses.fields(kind)  # type: ignore[arg-type]
     return kind(
-        **{field.name: node.declare_parameter(field.name, field.default, _descriptor(field)).value for field in fields}
+        **{
+            field.name: node.declare_parameter(field.name, field.default, _descriptor(field)).value
+            for field in fields
+        }
     )
 
 
 class Readiness:
     """Offers `~/ready`: success once every endpoint has its counterpart, otherwise the names that wait."""
 
-    def __init__(self, node: Node, publishers: Iterable[Publisher], subscriptions: Iterable[Subscription]) -> None:
+    def __init__(
+        self, node: Node, publishers: Iterable[Publisher], subscriptions: Iterable[Subscription]
+    ) -> None:
         """Watch these endpoints of `node`."""
         self._publishers, self._subscriptions = list(publishers), list(subscriptions)
         self._service = node.create_service(Trigger, "~/ready", self._answer)

@@ -19,7 +19,9 @@ def encode_image(image: np.ndarray, encoding: str = "jpeg") -> bytes:
     options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if encoding == "jpeg" else []
     ok, data = cv2.imencode(".jpg" if encoding == "jpeg" else ".png", image[:, :, ::-1], options)
     if not ok:
-        raise ObservationError(f"image of shape {image.shape} and type {image.dtype} cannot be encoded as {encoding}")
+        raise ObservationError(
+            f"image of shape {image.shape} and type {image.dtype} cannot be encoded as {encoding}"
+        )
     return data.tobytes()
 
 

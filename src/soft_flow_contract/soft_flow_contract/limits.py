@@ -1,4 +1,4 @@
-"""Safety clamps as composable pure objects: each takes the last target and the next one, and returns a safe one."""
+"""Safety clamps as composable pure objects: each takes the last and the next target and returns a safe one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,7 +40,10 @@ class FlangeStepLimit:
     def clamp(self, current: RobotTarget, following: RobotTarget, measured: Pose) -> RobotTarget:
         """See `Limit.clamp`."""
         translation, rotation = current.flange_in_base.change_to(following.flange_in_base)
-        if np.linalg.norm(translation) <= self.max_translation and np.linalg.norm(rotation) <= self.max_rotation:
+        if (
+            np.linalg.norm(translation) <= self.max_translation
+            and np.linalg.norm(rotation) <= self.max_rotation
+        ):
             return following
         pose = current.flange_in_base.moved(
             _shortened(translation, self.max_translation), _shortened(rotation, self.max_rotation)

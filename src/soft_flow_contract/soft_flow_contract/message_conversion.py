@@ -105,7 +105,9 @@ def joint_values(message: JointState, names: Sequence[str], values: str = "posit
 def to_image_message(image: np.ndarray, stamp_ns: int, frame: str) -> Image:
     """RGB image (H, W, 3) uint8 to message."""
     height, width = image.shape[:2]
-    message = Image(header=header(stamp_ns, frame), height=height, width=width, encoding="rgb8", step=3 * width)
+    message = Image(
+        header=header(stamp_ns, frame), height=height, width=width, encoding="rgb8", step=3 * width
+    )
     message.data = array.array("B", np.ascontiguousarray(image).tobytes())
     return message
 

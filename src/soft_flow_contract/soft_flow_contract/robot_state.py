@@ -9,7 +9,7 @@ from soft_flow_contract.task_specification import TaskSpecification
 
 
 def rotation_from_6d(columns: np.ndarray) -> np.ndarray:
-    """Rotation matrix (3, 3) from its first two columns (6,), made orthonormal (Zhou et al. 2019, arXiv 1812.07035).
+    """Rotation matrix (3, 3) from its first two columns (6,), orthonormal (arXiv 1812.07035).
 
     Raises:
         ObservationError: the columns are zero or parallel.
@@ -25,14 +25,16 @@ def rotation_from_6d(columns: np.ndarray) -> np.ndarray:
     return np.stack([x, y, np.cross(x, y)], axis=1)
 
 
-def _state(specification: TaskSpecification, proprioception: np.ndarray, fields: tuple[str, str, str]) -> RobotTarget:
+def _state(
+    specification: TaskSpecification, proprioception: np.ndarray, fields: tuple[str, str, str]
+) -> RobotTarget:
     parts = specification.proprioception_slices
     missing = [field for field in fields if field not in parts]
     if missing:
         raise ObservationError(f"proprioception has no field {missing}; it has {list(parts)}")
     if proprioception.shape != (specification.proprioception_dimension,):
         raise ObservationError(
-            f"proprioception: expected shape ({specification.proprioception_dimension},), got {proprioception.shape}"
+            f"proprioception: expected length {specification.proprioception_dimension}, got {proprioception.shape}"
         )
     position, columns, hand = (np.asarray(proprioception[parts[field]], dtype=np.float64) for field in fields)
     for field, values in zip(fields, (position, columns, hand), strict=True):
@@ -47,13 +49,17 @@ def measured_state(specification: TaskSpecification, proprioception: np.ndarray)
     Raises:
         ObservationError: wrong shape, a missing field, or a value that is not finite.
     """
-    return _state(specification, proprioception, ("flange_position", "flange_rotation", "hand_joint_position"))
+    return _state(
+        specification, proprioception, ("flange_position", "flange_rotation", "hand_joint_position")
+    )
 
 
 def commanded_state(specification: TaskSpecification, proprioception: np.ndarray) -> RobotTarget:
-    """Flange target in base frame and hand targets (rad) that were commanded last, from a proprioception vector (P,).
+    """Flange target in base frame and hand targets (rad) commanded last, from a proprioception vector (P,).
 
     Raises:
         ObservationError: wrong shape, a missing field, or a value that is not finite.
     """
-    return _state(specification, proprioception, ("arm_target_position", "arm_target_rotation", "hand_target"))
+    return _state(
+        specification, proprioception, ("arm_target_position", "arm_target_rotation", "hand_target")
+    )

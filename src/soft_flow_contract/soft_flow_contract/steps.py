@@ -30,7 +30,9 @@ class ObservationData:
         """
         expected = (specification.proprioception_dimension,)
         if self.proprioception.shape != expected:
-            raise ObservationError(f"proprioception: expected shape {expected}, got {self.proprioception.shape}")
+            raise ObservationError(
+                f"proprioception: expected shape {expected}, got {self.proprioception.shape}"
+            )
         for name, part in specification.proprioception_slices.items():
             if not np.all(np.isfinite(self.proprioception[part])):
                 raise ObservationError(f"proprioception field '{name}' is not finite; check its sensor")

@@ -75,5 +75,7 @@ class YamlModel(StrictModel):
         except yaml.YAMLError as error:
             raise SpecificationError(f"{path}: is not valid YAML: {error}") from error
         if not isinstance(data, Mapping):
-            raise SpecificationError(f"{path}: expected a mapping at the top level, got {type(data).__name__}")
+            raise SpecificationError(
+                f"{path}: expected a mapping at the top level, got {type(data).__name__}"
+            )
         return cls.from_mapping(data, str(path))

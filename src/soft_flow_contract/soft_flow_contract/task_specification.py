@@ -1,7 +1,7 @@
 """The task specification: what observations and actions are, at which rate, within which limits.
 
-Its hash covers the layout (names, units, ranges, scaling, rate) and travels in observations, bags, checkpoints and
-weights, so that data and policies of different layouts never mix silently.
+Its hash covers the layout (names, units, ranges, scaling, rate) and travels in observations, bags,
+checkpoints and weights, so that data and policies of different layouts never mix silently.
 """
 
 import hashlib
@@ -243,7 +243,9 @@ class TaskSpecification(YamlModel):
         try:
             data = json.loads(text)
         except json.JSONDecodeError as error:
-            raise SpecificationError(f"{source}: the task specification is not valid JSON: {error}") from error
+            raise SpecificationError(
+                f"{source}: the task specification is not valid JSON: {error}"
+            ) from error
         return cls.from_mapping(data, source)
 
     @cached_property
