@@ -58,19 +58,17 @@ def side_by_side(frames: EpisodeFrames, tick: int, height: int) -> Image.Image:
     return row
 
 
-def captioned(frames: EpisodeFrames, tick: int, height: int, width_multiple: int = 2) -> np.ndarray:
-    """One frame of a video: camera names, pictures, time and stages; (H, W, 3) uint8, even sizes."""
+def captioned(frames: EpisodeFrames, tick: int, height: int) -> np.ndarray:
+    """One frame of a video: time and stages, camera names, pictures; (H, W, 3) uint8, even sizes."""
     row = side_by_side(frames, tick, height)
-    width = -(-row.width // width_multiple) * width_multiple
-    canvas = Image.new("RGB", (width, height + 2 * BAR), PAPER)
-    canvas.paste(row, (0, BAR))
+    canvas = Image.new("RGB", (row.width + row.width % 2, height + height % 2 + 2 * BAR), PAPER)
+    canvas.paste(row, (0, 2 * BAR))
     draw, left = ImageDraw.Draw(canvas), 0
+    draw.text((2, 5), f"{tick * frames.dt:.2f} s", fill=INK, font=font(15, bold=True))
+    draw.text((76, 5), "  ·  ".join(frames.stages[tick]), fill=INK, font=font(15))
     for name, images in frames.images.items():
-        draw.text((left + 2, 7), name.replace("_", " "), fill=MUTED, font=font(14))
+        draw.text((left + 2, BAR + 6), name.replace("_", " "), fill=MUTED, font=font(14))
         left += round(images.shape[2] * height / images.shape[1]) + GAP
-    reached = "  ·  ".join(frames.stages[tick])
-    draw.text((2, height + BAR + 6), f"{tick * frames.dt:5.2f} s", fill=INK, font=font(15, bold=True))
-    draw.text((90, height + BAR + 6), reached, fill=INK, font=font(15))
     return np.asarray(canvas)
 
 
@@ -88,10 +86,12 @@ def encode_mp4(pictures: Sequence[np.ndarray], rate: float, quality: int = 26) -
     height, width = pictures[0].shape[:2]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "video.mp4"
-        command = [imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24",
-                   "-s", f"{width}x{height}", "-r", f"{rate:g}", "-i", "-", "-an", "-c:v", "libx264", "-pix_fmt",
-                   "yuv420p", "-crf", str(quality), "-preset", "veryfast", "-threads", "1",
-                   "-movflags", "+faststart", str(path)]  # fmt: skip
+        source = f"-f rawvideo -pix_fmt rgb24 -s {width}x{height} -r {rate:g} -i - -an"
+        target = (
+            f"-c:v libx264 -pix_fmt yuv420p -crf {quality} -preset veryfast -threads 1 -movflags +faststart"
+        )
+        program = [imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error"]
+        command = [*program, *source.split(), *target.split(), str(path)]
         done = subprocess.run(command, input=b"".join(p.tobytes() for p in pictures), capture_output=True)
         if done.returncode:
             raise RuntimeError(f"video encoder failed: {done.stderr.decode(errors='replace').strip()}")
@@ -110,15 +110,3 @@ def to_jpeg(picture: Image.Image, quality: int = 85) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, format="JPEG", quality=quality)
     return buffer.getvalue()
-
-
-def filmstrip(frames: EpisodeFrames, camera: str, count: int, height: int) -> Image.Image:
-    """`count` pictures of one camera, spread evenly over the episode, in one row."""
-    ticks = np.linspace(0, len(frames) - 1, count).round().astype(int)
-    pictures = [enlarge(frames.images[camera][tick], height) for tick in ticks]
-    strip = Image.new("RGB", (sum(p.width for p in pictures) + 2 * (count - 1), height), PAPER)
-    left = 0
-    for picture in pictures:
-        strip.paste(picture, (left, 0))
-        left += picture.width + 2
-    return strip

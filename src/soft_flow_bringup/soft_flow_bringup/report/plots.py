@@ -11,7 +11,7 @@ from soft_flow_bringup.report.statistics import Rate
 
 
 def draw_rates(axis: Axes, rates: Mapping[str, Mapping[str, Rate]]) -> None:
-    """Rates as horizontal dots with Wilson intervals: stage -> who -> rate, each group under its stage's name."""
+    """Rates (stage -> who -> rate) as horizontal dots with Wilson intervals, grouped by stage."""
     row, ticks, labels = 0.0, [], []
     for stage, by_who in rates.items():
         ticks.append(row)
@@ -25,8 +25,8 @@ def draw_rates(axis: Axes, rates: Mapping[str, Mapping[str, Rate]]) -> None:
                 axis.plot([bounds.low, bounds.high], [row, row], color=colour, linewidth=7, alpha=0.25,
                           solid_capstyle="round")  # fmt: skip
                 axis.plot(rate.value, row, "o", color=colour, markersize=9)
-                axis.annotate(f"{rate.value:.0%}", (rate.value, row), xytext=(0, 8), textcoords="offset points",
-                              ha="center", fontsize=9, color=colour, fontweight="bold")  # fmt: skip
+                axis.annotate(f"{rate.value:.0%}", (rate.value, row), xytext=(0, 8), ha="center",
+                              textcoords="offset points", fontsize=9, color=colour, fontweight="bold")  # fmt: skip
                 counts = f"{rate.successes} of {rate.trials}"
                 axis.annotate(
                     counts, (1.04, row), va="center", fontsize=9, color=MUTED, annotation_clip=False
@@ -86,8 +86,8 @@ def draw_latency(axis: Axes, latency: np.ndarray, phase: float, tick: float) -> 
     axis.hist(milliseconds, bins=edges.tolist(), color=BLUE, alpha=0.85)
     for value, text, colour in ((phase * 1e3, "release", GREEN), (tick * 1e3, "next tick", RED)):
         axis.axvline(value, color=colour, linewidth=1.5, linestyle="--")
-        axis.annotate(text, (value, 1.0), xycoords=("data", "axes fraction"), xytext=(-4, -4), fontsize=9,
-                      textcoords="offset points", rotation=90, va="top", ha="right", color=colour)  # fmt: skip
+        axis.annotate(text, (value, 1.0), xycoords=("data", "axes fraction"), xytext=(-4, -4),
+                      fontsize=9, textcoords="offset points", rotation=90, va="top", ha="right", color=colour)  # fmt: skip
     axis.set_yscale("log")
     axis.set(xlabel="ms after the tick", ylabel="ticks (log)")
     axis.grid(axis="x", visible=False)

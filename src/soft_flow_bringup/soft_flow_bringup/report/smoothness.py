@@ -34,8 +34,8 @@ class Smoothness:
 def second_differences(actions: np.ndarray) -> np.ndarray:
     """Second differences (N - 2, A) of the targets that `actions` (N, A) in contract space command.
 
-    An arm action is a change of the target, so one difference of it is a second difference of the target; a hand
-    action is the target itself.
+    An arm action is a change of the target, so one difference of it is a second difference of the target;
+    a hand action is the target itself.
     """
     arm = np.diff(actions[:, :ARM_DIMENSIONS], axis=0)[1:]
     hand = np.diff(actions[:, ARM_DIMENSIONS:], n=2, axis=0)
@@ -43,7 +43,7 @@ def second_differences(actions: np.ndarray) -> np.ndarray:
 
 
 def measure_smoothness(episodes: Iterable[np.ndarray]) -> Smoothness:
-    """Smoothness over episodes of actions, each (N, A) in contract space; those under three steps are left out."""
+    """Smoothness over episodes of actions (N, A) in contract space; those under three steps are left out."""
     squares = [second_differences(actions) ** 2 for actions in episodes if len(actions) >= 3]
     if not squares:
         return Smoothness(float("nan"), float("nan"), float("nan"), 0)

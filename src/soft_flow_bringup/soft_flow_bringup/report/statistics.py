@@ -1,4 +1,4 @@
-"""Intervals for success rates and their differences, as every report and benchmark of this project states them."""
+"""Intervals for success rates and their differences, stated alike by every report and benchmark."""
 
 from dataclasses import dataclass
 from math import sqrt
@@ -74,7 +74,7 @@ def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> In
 
 
 def difference_interval(first: Rate, second: Rate, confidence: float = 0.95) -> Interval:
-    """Interval of first - second for independent samples (Newcombe, Statistics in Medicine 17, 1998, method 10)."""
+    """Interval of first - second, independent samples (Newcombe, Stat. Med. 17, 1998, method 10)."""
     a, b = first.wilson(confidence), second.wilson(confidence)
     p, q = (0.5 if not r.trials else r.value for r in (first, second))
     low = p - q - sqrt((p - a.low) ** 2 + (b.high - q) ** 2)

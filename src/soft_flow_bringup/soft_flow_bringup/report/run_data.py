@@ -1,0 +1,79 @@
+"""Everything that a report needs of a run, read once."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from soft_flow_bringup.report.episode_log import EpisodeRecord, read_episode_log
+from soft_flow_bringup.report.parts import NotAvailableError
+from soft_flow_bringup.report.recorded_episode import load_episode
+from soft_flow_bringup.report.run_folder import Phase, RunFolder, RunState
+from soft_flow_bringup.report.training_log import TrainingLog, read_training_log
+from soft_flow_contract.task_specification import TaskSpecification
+from soft_flow_learner.episode import EncodedEpisode
+
+
+@dataclass(frozen=True)
+class RunData:
+    """A run's folder, state and task, with its logs and bags read when first asked for."""
+
+    folder: RunFolder
+    state: RunState
+    specification: TaskSpecification
+
+    @cached_property
+    def demonstrations(self) -> list[EpisodeRecord]:
+        """Episodes of the operator."""
+        return read_episode_log(self.folder.demonstrations)
+
+    @cached_property
+    def rollouts(self) -> list[EpisodeRecord]:
+        """Episodes of the policy in lockstep."""
+        return read_episode_log(self.folder.rollouts)
+
+    @cached_property
+    def realtime(self) -> list[EpisodeRecord]:
+        """Episodes at the pace of the wall clock."""
+        return read_episode_log(self.folder.realtime)
+
+    @cached_property
+    def training(self) -> TrainingLog | None:
+        """The course of the training, or None."""
+        return read_training_log(self.folder.training)
+
+    @cached_property
+    def _episodes(self) -> dict[Path, EncodedEpisode]:
+        return {}
+
+    def episode(self, record: EpisodeRecord) -> EncodedEpisode:
+        """The recorded steps of an episode.
+
+        Raises:
+            NotAvailableError: its bag is gone.
+            LearnerError: its bag is damaged.
+        """
+        if record.bag is None:
+            raise NotAvailableError(f"The bag of the episode with seed {record.seed} is gone.")
+        if record.bag not in self._episodes:
+            self._episodes[record.bag] = load_episode(record.bag, self.specification)
+        return self._episodes[record.bag]
+
+    def require(self, phase: str, records: list[EpisodeRecord]) -> list[EpisodeRecord]:
+        """The records of a phase that count.
+
+        Raises:
+            NotAvailableError: there are none; with the reason that the phase noted.
+        """
+        counted = [record for record in records if record.counted]
+        if not counted:
+            raise NotAvailableError(self.why(phase))
+        return counted
+
+    def why(self, phase: str) -> str:
+        """Why a phase has nothing to show."""
+        known = self.state.phases.get(phase, Phase())
+        reasons = {
+            "pending": f"The run was interrupted before the {phase} began.",
+            "running": f"The run was interrupted during the {phase}.",
+        }
+        return known.note or reasons.get(known.status, f"The phase '{phase}' left no data.")

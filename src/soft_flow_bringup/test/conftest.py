@@ -1,0 +1,134 @@
+"""A small made-up run on disk: logs, bags with moving pictures, and the course of a training."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rclpy.serialization import serialize_message
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+from soft_flow_bringup.report.run_folder import Phase, RunFolder, RunState
+from soft_flow_contract.message_conversion import header, to_observation_message
+from soft_flow_contract.steps import ObservationData
+from soft_flow_contract.task_specification import TaskSpecification
+from soft_flow_msgs.msg import ExecutedAction, Transition
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="session")
+def specification() -> TaskSpecification:
+    return TaskSpecification.load(ROOT / "config" / "tasks" / "scissors.yaml")
+
+
+def picture(specification: TaskSpecification, camera: int, progress: float) -> np.ndarray:
+    """A disc that moves over a gradient."""
+    layout = specification.observation.cameras[camera]
+    y, x = np.mgrid[0 : layout.height, 0 : layout.width] / layout.width
+    image = np.stack([0.8 - 0.2 * y, 0.82 - 0.1 * x, 0.9 - 0.15 * y + 0 * x], axis=-1)
+    disc = (x - 0.15 - 0.7 * progress) ** 2 + (y - 0.3 - 0.15 * camera) ** 2 < 0.015
+    image[disc] = [(0.84, 0.37, 0.0), (0.0, 0.45, 0.7), (0.0, 0.62, 0.45)][camera]
+    return (image * 255).astype(np.uint8)
+
+
+def transitions(
+    specification: TaskSpecification, identifier: str, steps: int, grasp_at: int, outcome: str, rough: float
+) -> list[Transition]:
+    """An episode that reaches its first stage at `grasp_at` and, in success, the last one at its end."""
+    random, messages = np.random.default_rng(steps), []
+    for step in range(steps + 1):
+        stamp, last = (step + 20) * specification.dt_ns, step == steps
+        images = {
+            c.name: picture(specification, i, step / steps)
+            for i, c in enumerate(specification.observation.cameras)
+        }
+        data = ObservationData(stamp, np.zeros(specification.proprioception_dimension, np.float32), images)
+        message = Transition(header=header(stamp), episode_id=identifier, step=step, is_first=step == 0)
+        message.observation = to_observation_message(data, specification)
+        if not last:
+            action = 0.5 * np.sin(step / 15 + np.arange(specification.action_dimension))
+            action += random.normal(0, rough, specification.action_dimension)
+            message.action = ExecutedAction(executed=action.astype(np.float32), latency=0.026)
+        message.flag_names = list(specification.episode.flags)
+        message.flags = [step >= grasp_at, outcome == "success" and step >= steps - 1]
+        message.is_last, message.is_terminal, message.outcome = last, last and outcome == "success", outcome
+        messages.append(message)
+    return messages
+
+
+def write_bag(path: Path, messages: list[Transition]) -> None:
+    """The messages as a closed MCAP bag with a `transitions` topic."""
+    with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        store = get_typestore(Stores.ROS2_JAZZY)
+        store.register(get_types_from_msg("uint8 dummy", "soft_flow_msgs/msg/Transition"))
+        connection = writer.add_connection("/transitions", "soft_flow_msgs/msg/Transition", typestore=store)
+        for message in messages:
+            stamp = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+            writer.write(connection, stamp, serialize_message(message))
+
+
+def write_episodes(
+    folder: Path, specification: TaskSpecification, count: int, first_seed: int, rough: float
+) -> None:
+    """`count` episodes, two of three grasp, one of three cuts."""
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(first_seed)
+    with (folder / "episodes.jsonl").open("w") as log:
+        for index in range(count):
+            success, grasped, steps = index % 3 == 0, index % 3 < 2, 40 + 2 * (index % 7)
+            identifier, outcome = f"{first_seed + index:08x}", "success" if success else "failure"
+            grasp_at = steps // 2 if grasped else steps + 1
+            bag = folder / f"episode_{index:04d}"
+            write_bag(bag, transitions(specification, identifier, steps, grasp_at, outcome, rough))
+            latency = (0.0253 + random.gamma(2.0, 0.0004, steps)).tolist()
+            line = {"id": identifier, "seed": first_seed + index, "outcome": outcome, "steps": steps,
+                    "flags": {"grasped": grasped, "cut": success}, "missed": int(index == 4),
+                    "latency": latency, "wall_seconds": steps * 0.02, "bag": bag.name}  # fmt: skip
+            log.write(json.dumps(line) + "\n")
+
+
+def write_training(folder: Path) -> None:
+    """A loss that falls and a likelihood that rises."""
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    with (folder / "metrics.jsonl").open("w") as log:
+        for update in range(10, 2001, 10):
+            nll = 1.4 * np.exp(-update / 400) - 1.6 + random.normal(0, 0.08)
+            row = {"update": update, "nll": nll, "seconds": update * 0.2}
+            if update % 200 == 0:
+                row |= {"held_out_log_likelihood": 1.35 - 1.3 * np.exp(-update / 400),
+                        "train_log_likelihood": 1.6 - 1.4 * np.exp(-update / 400)}  # fmt: skip
+            log.write(json.dumps(row) + "\n")
+
+
+@pytest.fixture
+def make_run(tmp_path: Path, specification: TaskSpecification) -> Callable[..., Path]:
+    """Make a run of which the named phases were done."""
+
+    def make(*phases: str, count: int = 6) -> Path:
+        return make_run_folder(tmp_path / "run", specification, phases, count)
+
+    return make
+
+
+def make_run_folder(
+    root: Path, specification: TaskSpecification, phases: tuple[str, ...], count: int
+) -> Path:
+    """A run folder of which `phases` were done."""
+    folder = RunFolder(root)
+    if "demonstrations" in phases:
+        write_episodes(folder.demonstrations, specification, count, 0, 0.02)
+    if "training" in phases:
+        write_training(folder.training)
+    if "rollouts" in phases:
+        write_episodes(folder.rollouts, specification, count, 100_000, 0.03)
+    if "realtime" in phases:
+        write_episodes(folder.realtime, specification, 2, 200_000, 0.03)
+    state = RunState("2025-01-31T12:00:00", {"minutes": 15, "episodes": count}, {"mujoco": "4.0.0"})
+    for phase in phases:
+        state = state.with_phase(phase, Phase("done", 60.0))
+    folder.write_state(state)
+    return root
