@@ -1,99 +1,23 @@
 """What is really sent to the robot at each tick: modes, epochs, staleness, the emergency stop, every clamp.
 
-The arbiter is asked once a tick for the command of this tick. It starts disarmed, and whatever is missing, stale,
-malformed or unsafe becomes a hold of the last target; too many of these in a row disarm it.
+The arbiter is asked once a tick for the command of this tick. It starts disarmed, and whatever is missing,
+stale, malformed or unsafe becomes a hold of the last target; too many of these in a row disarm it.
 """
 
 from collections import Counter
-from dataclasses import dataclass
-from enum import IntEnum
 
 import numpy as np
 
 from soft_flow_contract.action_space import RobotTarget
-from soft_flow_contract.errors import ActionError
+from soft_flow_contract.errors import ActionError, ContractError
 from soft_flow_contract.limits import ActionLimiter
 from soft_flow_contract.task_specification import TaskSpecification
 from soft_flow_episode.chunk_player import Chunk, ChunkPlayer
+from soft_flow_episode.command import Command, Mode, OperatorAction, Source, Wish, hold_wish
 from soft_flow_episode.emergency_latch import EmergencyLatch
 
 
-class Mode(IntEnum):
-    """Who commands; the values of ArbiterState.MODE_*."""
-
-    HOLD = 0
-    POLICY = 1
-    TELEOP = 2
-
-
-class Source(IntEnum):
-    """Where an executed action came from; the values of ExecutedAction.SOURCE_*."""
-
-    HOLD = 0
-    POLICY = 1
-    TELEOP = 2
-    SCRIPTED = 3
-
-
-@dataclass(frozen=True)
-class OperatorAction:
-    """An action of a teleoperation device for the tick `stamp_ns`; `values` (A,) in contract space."""
-
-    stamp_ns: int
-    values: np.ndarray
-    deadman: bool
-    scripted: bool
-
-
-@dataclass(frozen=True)
-class Command:
-    """What to send at tick `stamp_ns`, and how it came about.
-
-    Attributes:
-        target: flange target in base frame and hand targets (rad).
-        executed: (A,) contract-space action that leads to `target`, after every clamp.
-        proposed: (A,) as proposed; None when held.
-        missed: whether an action was due and there was no valid one.
-        reason: why it was held; empty otherwise.
-    """
-
-    stamp_ns: int
-    target: RobotTarget
-    executed: np.ndarray
-    proposed: np.ndarray | None = None
-    source: Source = Source.HOLD
-    epoch: int = 0
-    chunk_id: int = 0
-    chunk_step: int = 0
-    policy_version: int = 0
-    clamped: bool = False
-    missed: bool = False
-    reason: str = ""
-
-    @property
-    def held(self) -> bool:
-        """Whether the last target was kept."""
-        return self.proposed is None
-
-
-@dataclass(frozen=True)
-class Wish:
-    """An action to play, before any clamp; or, without values, a hold and its reason."""
-
-    values: np.ndarray | None = None
-    source: Source = Source.HOLD
-    chunk_id: int = 0
-    chunk_step: int = 0
-    policy_version: int = 0
-    missed: bool = False
-    reason: str = ""
-
-
-def _hold(reason: str, missed: bool = False) -> Wish:
-    return Wish(missed=missed, reason=reason)
-
-
-class ModeRefused(Exception):
+class ModeRefusedError(ContractError):
     """A mode cannot be entered now; the message says why."""
 
 
@@ -142,11 +66,12 @@ class Arbiter:
         """Begin an epoch; zero as start means from the next observation on. Returns the epoch.
 
         Raises:
-            ModeRefused: the emergency stop is latched.
+            ModeRefusedError: the emergency stop is latched.
         """
         if mode is not Mode.HOLD and self.emergency_stopped:
-            raise ModeRefused(
-                f"the emergency stop is on ({self._latch.reason}); make the robot safe, then call emergency_reset"
+            raise ModeRefusedError(
+                f"the emergency stop is on ({self._latch.reason}); make the robot safe, then call "
+                "emergency_reset"
             )
         self._begin_epoch(mode, epoch_start_ns or self._observed_ns + 1)
         self.stop_reason = ""
@@ -222,7 +147,7 @@ class Arbiter:
 
         Args:
             stamp_ns: the tick.
-            at_deadline: True: decide now (real time), missing actions are held; False: wait for them (lockstep).
+            at_deadline: True: decide now, hold if the action is missing (real time); False: wait (lockstep).
 
         Returns:
             The command; None while the action is waited for, or before anything was observed.
@@ -241,7 +166,7 @@ class Arbiter:
         """What happened at a tick that was slept through: nothing was sent, so the last target was kept."""
         if self._target is None:
             return None
-        command = self._command(stamp_ns, _hold("the arbiter itself was late", missed=self.armed))
+        command = self._command(stamp_ns, hold_wish("the arbiter itself was late", missed=self.armed))
         self._count(command)
         return command
 
@@ -253,15 +178,15 @@ class Arbiter:
 
     def _wish(self, stamp_ns: int, at_deadline: bool) -> Wish | None:
         if not self.armed:
-            return _hold("disarmed")
+            return hold_wish("disarmed")
         if stamp_ns < self.epoch_start_ns:
-            return _hold("before the epoch's start")
+            return hold_wish("before the epoch's start")
         if stamp_ns in self._invalid:
-            return _hold(self._invalid[stamp_ns], missed=True)
+            return hold_wish(self._invalid[stamp_ns], missed=True)
         if at_deadline and stamp_ns + self._phase_ns - self._observed_ns >= self._timeout_ns:
-            return _hold("no observation", missed=True)
+            return hold_wish("no observation", missed=True)
         if self._anchor_due:
-            return _hold("the epoch's first observation is not there yet", missed=at_deadline)
+            return hold_wish("the epoch's first observation is not there yet", missed=at_deadline)
         return (
             self._policy_wish(stamp_ns, at_deadline)
             if self.mode is Mode.POLICY
@@ -270,23 +195,23 @@ class Arbiter:
 
     def _policy_wish(self, stamp_ns: int, at_deadline: bool) -> Wish | None:
         if self._unhealthy_ns == stamp_ns:
-            return _hold("the policy reports that it is not healthy", missed=True)
+            return hold_wish("the policy reports that it is not healthy", missed=True)
         if at_deadline and stamp_ns - self._heartbeat_ns >= 2 * self._dt_ns:
-            return _hold("no policy heartbeat", missed=True)
+            return hold_wish("no policy heartbeat", missed=True)
         step = self._player.step(stamp_ns)
         if step is None:
-            return _hold("no chunk step", missed=True) if at_deadline else None
+            return hold_wish("no chunk step", missed=True) if at_deadline else None
         if step.action is None:
-            return _hold("the chunk was refused", missed=True)
+            return hold_wish("the chunk was refused", missed=True)
         chunk = step.chunk
         return Wish(step.action, Source.POLICY, chunk.chunk_id, step.index, chunk.policy_version)
 
     def _operator_wish(self, stamp_ns: int, at_deadline: bool) -> Wish | None:
         action = self._operator
         if action is None or action.stamp_ns != stamp_ns:
-            return _hold("no teleoperation action", missed=True) if at_deadline else None
+            return hold_wish("no teleoperation action", missed=True) if at_deadline else None
         if not action.deadman:
-            return _hold("deadman released")
+            return hold_wish("deadman released")
         return Wish(action.values, Source.SCRIPTED if action.scripted else Source.TELEOP)
 
     def _command(self, stamp_ns: int, wish: Wish) -> Command:
@@ -296,12 +221,20 @@ class Arbiter:
                 safe = self._limiter.apply(self._target, wish.values, self._measured.flange_in_base)
             except ActionError as error:
                 self.counts["invalid actions"] += 1
-                wish = _hold(str(error), missed=True)
+                wish = hold_wish(str(error), missed=True)
             else:
                 return Command(
-                    stamp_ns, safe.target, safe.executed, np.asarray(wish.values, dtype=np.float64), wish.source,
-                    self.epoch, wish.chunk_id, wish.chunk_step, wish.policy_version, safe.clamped,
-                )  # fmt: skip
+                    stamp_ns,
+                    safe.target,
+                    safe.executed,
+                    np.asarray(wish.values, dtype=np.float64),
+                    wish.source,
+                    self.epoch,
+                    wish.chunk_id,
+                    wish.chunk_step,
+                    wish.policy_version,
+                    safe.clamped,
+                )
         hold = self._limiter.space.hold(self._target.hand)
         return Command(stamp_ns, self._target, hold, epoch=self.epoch, missed=wish.missed, reason=wish.reason)
 

@@ -32,7 +32,7 @@ class ChunkStep:
 
 
 class ChunkPlayer:
-    """Keeps the newest chunk and gives the step that belongs to a tick; expired steps are dropped, never shifted."""
+    """Keeps the newest chunk and gives the step that belongs to a tick; expired steps are never shifted."""
 
     def __init__(self, action_dimension: int, executed_steps: int, dt_ns: int) -> None:
         """Play at most `executed_steps` of each chunk of (T, `action_dimension`) actions."""
@@ -43,7 +43,7 @@ class ChunkPlayer:
         self.refused: Counter[str] = Counter()
 
     def begin(self, epoch: int, start_ns: int) -> None:
-        """Forget the chunk; from now on take those of `epoch` planned from observations not older than `start_ns`."""
+        """Forget the chunk; take those of `epoch` planned from observations not older than `start_ns`."""
         self._epoch, self._epoch_start_ns, self._chunk = epoch, start_ns, None
 
     def accept(self, chunk: Chunk) -> str:

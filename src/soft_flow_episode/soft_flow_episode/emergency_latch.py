@@ -55,8 +55,8 @@ class EmergencyLatch:
             self._write()
         except OSError as error:
             raise LatchError(
-                f"emergency stop latch {path}: cannot be written ({error.strerror}); an emergency stop would be "
-                "forgotten at a restart. Give a writable path in the parameter 'latch_file'."
+                f"emergency stop latch {path}: cannot be written ({error.strerror}); an emergency stop would "
+                "be forgotten at a restart. Give a writable path in the parameter 'latch_file'."
             ) from error
 
     def _read(self) -> tuple[bool, str]:

@@ -20,7 +20,7 @@ class TickSchedule:
     """Releases tick t_k once, at t_k + phase or as soon after as it is asked."""
 
     def __init__(self, dt_ns: int, phase_ns: int, longest_gap: int) -> None:
-        """Ticks every `dt_ns`; a jump over more than `longest_gap` ticks is a jump of the clock, not an overload."""
+        """Ticks every `dt_ns`; more than `longest_gap` of them at once are a jump of the clock."""
         self._dt_ns, self._phase_ns, self._longest_gap = dt_ns, phase_ns, longest_gap
         self._released_ns: int | None = None
 

@@ -63,7 +63,9 @@ class DeviceAction:
 class TeleopDevice(ABC):
     """An input device: reset at the start of each episode, read once at every control tick."""
 
-    wants_simulation_state: ClassVar[bool] = False  # True: `Moment.simulation` is filled (simulated worlds only)
+    wants_simulation_state: ClassVar[bool] = (
+        False  # True: `Moment.simulation` is filled (simulated worlds only)
+    )
 
     @classmethod
     @abstractmethod
@@ -117,7 +119,8 @@ def find_device(name: str, available: Iterable[EntryPoint] | None = None) -> typ
         DeviceError: no device of that name (the message lists those that are there), or it is no TeleopDevice.
     """
     found = {
-        point.name: point for point in (entry_points(group=ENTRY_POINT_GROUP) if available is None else available)
+        point.name: point
+        for point in (entry_points(group=ENTRY_POINT_GROUP) if available is None else available)
     }
     if name not in found:
         near = difflib.get_close_matches(name, found, n=1)
