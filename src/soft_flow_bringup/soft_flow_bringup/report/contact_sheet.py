@@ -56,13 +56,13 @@ def draw_tile(tile: Tile, height: int) -> Image.Image:
     picture.paste(first, (FRAME, FRAME))
     picture.paste(second, (FRAME + first.width + 2, FRAME))
     top = height + 2 * FRAME + 3
-    draw.text((2, top), tile.caption, fill=MUTED, font=font(13))
+    draw.text((2, top), tile.caption, fill=MUTED, font=font(14))
     label = tile.stage or "nothing"
-    draw.text((width - 2, top), label, fill=INK, font=font(13, bold=bool(tile.stage)), anchor="ra")
+    draw.text((width - 2, top), label, fill=INK, font=font(14, bold=bool(tile.stage)), anchor="ra")
     return picture
 
 
-def contact_sheet(tiles: Sequence[Tile], columns: int = 5, height: int = 120) -> Image.Image:
+def contact_sheet(tiles: Sequence[Tile], columns: int = 4, height: int = 130) -> Image.Image:
     """All tiles in rows of `columns`.
 
     Raises:

@@ -71,7 +71,7 @@ def _facts(run: RunData) -> list[Fact]:
 
 
 SUMMARY = (
-    "A normalizing-flow policy learned from bags of demonstrations to take a pair of scissors out of its case "
+    "A normalizing-flow policy learned from bags of demonstrations to take scissors out of their case "
     "and cut a tape, from three small camera images and proprioception, with a simulated robot arm and a "
     "17-joint hand. Demonstrations and rollouts went through the same ROS 2 graph that drives a robot."
 )

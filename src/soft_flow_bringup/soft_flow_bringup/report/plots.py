@@ -1,10 +1,11 @@
 """The plots of reports and benchmarks. Each takes plain numbers and returns a matplotlib figure as SVG."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
 
 from soft_flow_bringup.report.figure_style import BLUE, COLOURS, GREEN, INK, MUTED, RED, figure, to_svg
 from soft_flow_bringup.report.statistics import Rate
@@ -25,8 +26,9 @@ def draw_rates(axis: Axes, rates: Mapping[str, Mapping[str, Rate]]) -> None:
                 axis.plot([bounds.low, bounds.high], [row, row], color=colour, linewidth=7, alpha=0.25,
                           solid_capstyle="round")  # fmt: skip
                 axis.plot(rate.value, row, "o", color=colour, markersize=9)
-                axis.annotate(f"{rate.value:.0%}", (rate.value, row), xytext=(0, 8), ha="center",
-                              textcoords="offset points", fontsize=9, color=colour, fontweight="bold")  # fmt: skip
+                label: dict[str, Any] = {"ha": "center", "fontsize": 9, "color": colour, "fontweight": "bold"}
+                offset: dict[str, Any] = {"xytext": (0, 8), "textcoords": "offset points"}
+                axis.annotate(f"{rate.value:.0%}", (rate.value, row), **offset, **label)
                 counts = f"{rate.successes} of {rate.trials}"
                 axis.annotate(
                     counts, (1.04, row), va="center", fontsize=9, color=MUTED, annotation_clip=False
@@ -86,9 +88,17 @@ def draw_latency(axis: Axes, latency: np.ndarray, phase: float, tick: float) -> 
     axis.hist(milliseconds, bins=edges.tolist(), color=BLUE, alpha=0.85)
     for value, text, colour in ((phase * 1e3, "release", GREEN), (tick * 1e3, "next tick", RED)):
         axis.axvline(value, color=colour, linewidth=1.5, linestyle="--")
-        axis.annotate(text, (value, 1.0), xycoords=("data", "axes fraction"), xytext=(-4, -4),
-                      fontsize=9, textcoords="offset points", rotation=90, va="top", ha="right", color=colour)  # fmt: skip
+        offset: dict[str, Any] = {
+            "xycoords": ("data", "axes fraction"),
+            "xytext": (-4, -4),
+            "textcoords": "offset points",
+        }
+        label: dict[str, Any] = {"fontsize": 9, "rotation": 90, "va": "top", "ha": "right", "color": colour}
+        axis.annotate(text, (value, 1.0), **offset, **label)
     axis.set_yscale("log")
+    axis.set_ylim(bottom=0.7)
+    axis.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    axis.yaxis.set_minor_formatter(NullFormatter())
     axis.set(xlabel="ms after the tick", ylabel="ticks (log)")
     axis.grid(axis="x", visible=False)
 
@@ -106,8 +116,8 @@ def plot_control_loop(latency: np.ndarray, missed: Sequence[int], phase: float, 
         counts = np.bincount(np.asarray(missed, dtype=int)) if len(missed) else np.zeros(1, dtype=int)
         right.bar(np.arange(len(counts)), counts, color=BLUE, alpha=0.85, width=0.8)
         right.set(title="Missed deadlines", xlabel="missed ticks in an episode", ylabel="episodes")
-        right.xaxis.get_major_locator().set_params(integer=True)
-        right.yaxis.get_major_locator().set_params(integer=True)
+        right.xaxis.set_major_locator(MaxNLocator(integer=True))
+        right.yaxis.set_major_locator(MaxNLocator(integer=True))
         right.set_xlim(-0.8, max(4, len(counts)) - 0.2)
         right.grid(axis="x", visible=False)
         return to_svg(drawing)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from soft_flow_bringup.report.episode_log import EpisodeRecord, stage_rate
-from soft_flow_bringup.report.parts import Drawing, NotAvailableError, Paragraph, Section, Table
+from soft_flow_bringup.report.parts import Drawing, NotAvailableError, Paragraph, Part, Section, Table
 from soft_flow_bringup.report.plots import plot_control_loop, plot_learning, plot_rates
 from soft_flow_bringup.report.run_data import RunData
 from soft_flow_bringup.report.smoothness import Smoothness, measure_smoothness
@@ -40,7 +40,7 @@ def success_section(run: RunData) -> Section:
             rows.append(
                 (f"{stage}, {who}", str(rate.successes), str(rate.trials), percent(rate.value), interval)
             )
-    parts = [
+    parts: list[Part] = [
         Drawing(plot_rates(rates), "Dots: rate. Bars: 95 % Wilson interval."),
         Table(("stage", "successes", "trials", "rate", "95 % interval"), rows),
     ]
@@ -74,17 +74,19 @@ def learning_section(run: RunData) -> Section:
         raise NotAvailableError(run.why("training"))
     lead = (
         f"{log.total_updates:,} updates of maximum likelihood on chunks of "
-        f"{run.specification.chunk.length} actions. The likelihood is exact and is given for one dimension of one step; higher is better."
+        f"{run.specification.chunk.length} actions. The likelihood is exact and "
+        "stands for one dimension of one step; higher is better."
     )
     drawing = plot_learning(log.updates, log.loss, log.held_out_updates, log.held_out, log.scored_training)
     caption = "Left: loss of each batch and its running median. Right: demonstrations the training never saw."
-    parts: list[Drawing | Paragraph] = [Drawing(drawing, caption)]
+    parts: list[Part] = [Drawing(drawing, caption)]
     if log.held_out:
         best = int(np.argmax(log.held_out))
         parts.append(
             Paragraph(
                 f"Held-out demonstrations: {log.held_out[0]:.2f} at the first scoring, "
-                f"{log.held_out[-1]:.2f} at the last, best {log.held_out[best]:.2f} after {log.held_out_updates[best]:,} updates."
+                f"{log.held_out[-1]:.2f} at the last, best {log.held_out[best]:.2f} "
+                f"after {log.held_out_updates[best]:,} updates."
             )
         )
     return Section("Learning", lead, parts)
@@ -101,8 +103,9 @@ def control_loop_section(run: RunData) -> Section:
     drawing = plot_control_loop(latency, missed, phase, tick)
     lead = (
         f"The graph with the policy and {len(specification.camera_names)} cameras at the pace of the wall "
-        f"clock, {specification.rate_hz:g} ticks a second. Commands are released {phase * 1e3:g} ms after their "
-        "tick, so that is the least; a command that is not there by then is a missed deadline, and the robot holds."
+        f"clock, {specification.rate_hz:g} ticks a second. Commands are released {phase * 1e3:g} ms after "
+        "their tick, so that is the least; a command that is not there by then is a missed deadline, and "
+        "the robot holds."
     )
     rows = [
         ("ticks", f"{steps:,}"),
