@@ -18,7 +18,7 @@ BLUE, ORANGE, GREEN, RED, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "
 INK, MUTED, GRID = "#1f2933", "#66727f", "#e3e8ee"
 COLOURS = {"operator": BLUE, "policy": RED, "policy without images": MUTED}
 
-STYLE: dict[str, Any] = {
+STYLE: Any = {  # names of matplotlib settings
     "font.family": "DejaVu Sans",
     "font.size": 10,
     "axes.titlesize": 11,

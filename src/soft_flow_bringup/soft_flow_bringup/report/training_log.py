@@ -1,4 +1,4 @@
-"""What the trainer notes down beside its checkpoints: `metrics.jsonl`, one line a measurement."""
+"""What the trainer notes down beside its checkpoints: `metrics.jsonl`, one line an update."""
 
 import json
 from dataclasses import dataclass
@@ -6,7 +6,8 @@ from pathlib import Path
 
 from soft_flow_bringup.report.episode_log import RunDataError
 
-LOG_NAME = "metrics.jsonl"
+LOG_NAME = "metrics.jsonl"  # one line an update
+RECORD_NAME = "run.json"  # which episodes were used
 
 
 @dataclass(frozen=True)
@@ -18,16 +19,18 @@ class TrainingLog:
         loss: (N,) negative log-likelihood a dimension of the training data, nat.
         held_out_updates: (M,) updates at which held-out demonstrations were scored.
         held_out: (M,) their log-likelihood a dimension, nat.
-        scored_training: (M,) the same for demonstrations that were trained on; empty if not noted.
         seconds: wall time of the training.
+        training_episodes: demonstrations that were trained on.
+        held_out_episodes: demonstrations that were kept back.
     """
 
     updates: tuple[int, ...] = ()
     loss: tuple[float, ...] = ()
     held_out_updates: tuple[int, ...] = ()
     held_out: tuple[float, ...] = ()
-    scored_training: tuple[float, ...] = ()
     seconds: float = 0.0
+    training_episodes: int = 0
+    held_out_episodes: int = 0
 
     @property
     def total_updates(self) -> int:
@@ -54,14 +57,23 @@ def read_training_log(folder: Path) -> TrainingLog | None:
             raise RunDataError(
                 f"{path}, line {number}: not a measurement ({error!r}); train again"
             ) from error
-    losses = [(update, float(row["nll"])) for update, row in rows if "nll" in row]
-    scored = [(update, row) for update, row in rows if "held_out_log_likelihood" in row]
-    both = [float(row["train_log_likelihood"]) for _, row in scored if "train_log_likelihood" in row]
+    losses = [(update, float(row["loss"])) for update, row in rows if "loss" in row]
+    scored = [(update, -float(row["held_out_nll"])) for update, row in rows if "held_out_nll" in row]
     return TrainingLog(
         updates=tuple(update for update, _ in losses),
         loss=tuple(value for _, value in losses),
         held_out_updates=tuple(update for update, _ in scored),
-        held_out=tuple(float(row["held_out_log_likelihood"]) for _, row in scored),
-        scored_training=tuple(both),
+        held_out=tuple(value for _, value in scored),
         seconds=max((float(row.get("seconds", 0.0)) for _, row in rows), default=0.0),
+        **_episodes(folder / RECORD_NAME),
     )
+
+
+def _episodes(path: Path) -> dict[str, int]:
+    if not path.exists():
+        return {}
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return {name: len(record[name]) for name in ("training_episodes", "held_out_episodes")}
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise RunDataError(f"{path}: not the record of a training ({error!r}); train again") from error
