@@ -1,89 +1,64 @@
-"""The interface between a simulated task and whatever runs it: the simulator node, Gymnasium, a benchmark."""
+"""What a simulated task offers to whatever runs it: the simulator node, Gymnasium, a benchmark."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from soft_flow_contract.pose import Pose
+from soft_flow_sim.arm_and_hand import RobotState
 
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class RobotState:
-    """What the robot's own sensors measure.
+class TickOutcome(Protocol):
+    """The oracle's judgement of a tick; every stage flag of the specification is an attribute, too."""
 
-    Attributes:
-        arm_position: (7,) rad.
-        arm_velocity: (7,) rad/s.
-        arm_effort: (7,) Nm.
-        flange_in_base: measured flange pose.
-        hand_position: (H,) rad, in the order of the specification.
-    """
+    @property
+    def reward(self) -> float:
+        """Reward of the tick's action."""
 
-    arm_position: Array
-    arm_velocity: Array
-    arm_effort: Array
-    flange_in_base: Pose
-    hand_position: Array
+    @property
+    def terminal(self) -> bool:
+        """The task ended; nothing is bootstrapped from here."""
 
+    @property
+    def truncated(self) -> bool:
+        """The time limit was reached."""
 
-@dataclass(frozen=True)
-class TaskResult:
-    """What the oracle says of the last action.
+    @property
+    def success(self) -> bool:
+        """The stage that counts was reached."""
 
-    Attributes:
-        reward: of that action.
-        flags: stage name -> reached so far.
-        terminal: the task ended (success or failure); nothing is bootstrapped from here.
-        success: the stage that counts was reached.
-        valid: false when the world diverged; the episode is worthless then.
-        reason: why it ended or is not valid, else empty.
-    """
+    @property
+    def valid(self) -> bool:
+        """False when the world diverged: the episode is worthless."""
 
-    reward: float = 0.0
-    flags: Mapping[str, bool] = field(default_factory=dict)
-    terminal: bool = False
-    success: bool = False
-    valid: bool = True
-    reason: str = ""
+    @property
+    def reason(self) -> str:
+        """Why it ended or is not valid, else empty."""
 
 
 class SimulatedTask(Protocol):
-    """A world with a robot and a task in it. Not thread-safe; rendering binds it to the thread that renders first."""
+    """A world with a robot and a task in it. Not thread-safe; always render in the same thread."""
 
     def reset(self, seed: int, grasp_assist: bool | None = None) -> None:
-        """Start an episode; everything random in it is a function of `seed`.
-
-        Args:
-            seed: not negative.
-            grasp_assist: of this episode; None takes what the task was made with.
-        """
-        ...
+        """Put the world at the start of the episode that belongs to a seed."""
 
     def state(self) -> RobotState:
-        """What the sensors measure now."""
-        ...
+        """What the robot's own sensors measure now; call it once a tick, as each call draws its noise."""
 
-    def apply_command(self, flange_in_base: Pose, hand: Array) -> None:
-        """From now on move to these targets: the flange's pose and the hand's joints (rad)."""
-        ...
+    def apply_command(self, flange_position: Array, flange_quaternion: Array, hand_target: Array) -> None:
+        """From now on move to these targets: flange in base frame (m; x y z w) and hand joints (rad)."""
 
-    def advance(self, duration: float) -> None:
-        """Simulate `duration` seconds with the last command."""
-        ...
+    def advance(self, seconds: float) -> None:
+        """Simulate on with the last command."""
 
-    def render(self, camera: str) -> NDArray[np.uint8]:
+    def count_tick(self) -> TickOutcome:
+        """Judge the tick that has just ended; call it once a tick."""
+
+    def render(self, camera_name: str) -> NDArray[np.uint8]:
         """Image (height, width, 3), RGB, of one of the specification's cameras."""
-        ...
-
-    def outcome(self) -> TaskResult:
-        """Judge the tick that was simulated since the last call (or since the reset)."""
-        ...
 
     def privileged_state(self) -> Mapping[str, float]:
-        """Named numbers of the world that no sensor measures, for scripted operators and evaluation."""
-        ...
+        """Named numbers of the world that no sensor measures."""
