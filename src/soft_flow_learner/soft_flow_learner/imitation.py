@@ -1,0 +1,125 @@
+"""Stage 1 of SOFT-FLOW, maximum likelihood of demonstrated chunks: the update; the loop is `trainer.py`.
+
+L = E[ -log pi(a + sigma eps | o) ] / (T A),    eps ~ N(0, I)      (dequantization: see `FlowPolicy.nll`)
+"""
+
+import copy
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from soft_flow_learner.episode_store import ChunkBatch
+from soft_flow_learner.learner_config import ImitationConfig
+from soft_flow_policy.observation_encoder import ObservationBatch
+from soft_flow_policy.policy import FlowPolicy
+
+OPTIMIZER_STATE = ("step", "exp_avg", "exp_avg_sq")
+
+
+@dataclass(frozen=True)
+class UpdateMetrics:
+    """What an update tells.
+
+    Attributes:
+        loss: nats a dimension.
+        gradient_norm: before clipping.
+    """
+
+    loss: float
+    gradient_norm: float
+
+
+def to_tensors(batch: ChunkBatch) -> tuple[ObservationBatch, Tensor]:
+    """Observation and chunks of a batch, sharing its memory."""
+    images = {name: torch.from_numpy(stack) for name, stack in batch.images.items()}
+    observation = ObservationBatch(proprioception=torch.from_numpy(batch.proprioception), images=images)
+    return observation, torch.from_numpy(batch.chunk)
+
+
+def seeded_generator(seed: int, *place: int) -> torch.Generator:
+    """Randomness as a function of the seed and a place (such as the update): a resume needs no state."""
+    state = np.random.SeedSequence((seed, *place)).generate_state(2, np.uint32)
+    return torch.Generator().manual_seed(int(state[0]) << 32 | int(state[1]))
+
+
+class Imitation:
+    """The policy in training, its optimizer, and the moving average of its weights."""
+
+    def __init__(self, policy: FlowPolicy, config: ImitationConfig) -> None:
+        """Train `policy` in place; its normalizers must be fitted."""
+        self.policy = policy.train()
+        self.average = copy.deepcopy(policy).eval().requires_grad_(False)
+        self.config = config
+        matrices = [p for p in policy.parameters() if p.ndim >= 2]
+        others = [p for p in policy.parameters() if p.ndim < 2]
+        groups = [
+            {"params": matrices, "weight_decay": config.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ]
+        self.optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
+        self._parameters: list[Tensor] = [*matrices, *others]
+        own = {id(parameter): name for name, parameter in policy.named_parameters()}
+        self._names = [own[id(parameter)] for parameter in self._parameters]
+        averaged = dict(self.average.named_parameters())
+        self._averaged: list[Tensor] = [averaged[name] for name in self._names]
+
+    def update(
+        self, batch: ChunkBatch, generator: torch.Generator, learning_rate: float, done: int
+    ) -> UpdateMetrics:
+        """One step of AdamW on `batch`, the `done + 1`st of the run."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        observation, chunk = to_tensors(batch)
+        loss = self.policy.nll(observation, chunk, generator).mean()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self._parameters, self.config.gradient_clip, foreach=True)
+        metrics = UpdateMetrics(float(loss.detach()), float(norm))
+        if np.isfinite(metrics.loss) and np.isfinite(metrics.gradient_norm):  # never spoil the weights
+            self.optimizer.step()
+            self._follow(done)
+        return metrics
+
+    @torch.no_grad()
+    def _follow(self, done: int) -> None:
+        """Let average <- d average + (1 - d) weights; d rises from 0.1: the start is soon forgotten."""
+        decay = min(self.config.average_decay, (1 + done) / (10 + done))
+        torch._foreach_lerp_(self._averaged, self._parameters, 1 - decay)
+
+    @torch.no_grad()
+    def held_out_nll(self, batches: Iterable[ChunkBatch], seed: int) -> float:
+        """Mean NLL (nats a dimension) of the averaged weights; centred crops, always the same noise."""
+        total, count = 0.0, 0
+        for index, batch in enumerate(batches):
+            observation, chunk = to_tensors(batch)
+            nll = self.average.nll(observation, chunk, seeded_generator(seed, index), augment=False)
+            total, count = total + float(nll.sum()), count + len(nll)
+        return total / count
+
+    def state(self) -> dict[str, Tensor]:
+        """Weights in training and the optimizer's moments, by name, for a safetensors file."""
+        tensors = {
+            f"weights.{name}": p.detach() for name, p in zip(self._names, self._parameters, strict=True)
+        }
+        for name, parameter in zip(self._names, self._parameters, strict=True):
+            for key, value in self.optimizer.state[parameter].items():
+                tensors[f"optimizer.{key}.{name}"] = value
+        return tensors
+
+    def load_state(self, average: dict[str, Tensor], state: dict[str, Tensor]) -> None:
+        """Continue from `state()` and the averaged policy's `state_dict`.
+
+        Raises:
+            KeyError: a tensor is missing.
+        """
+        self.average.load_state_dict(average)
+        self.policy.load_state_dict(average)  # normalizers; the weights follow
+        with torch.no_grad():
+            for name, parameter in zip(self._names, self._parameters, strict=True):
+                parameter.copy_(state[f"weights.{name}"])
+                self.optimizer.state[parameter] = {
+                    key: state[f"optimizer.{key}.{name}"].clone() for key in OPTIMIZER_STATE
+                }

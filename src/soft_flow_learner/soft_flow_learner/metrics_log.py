@@ -1,0 +1,54 @@
+"""Metrics of a run: one JSON line an update, and the same as TensorBoard scalars."""
+
+import json
+from pathlib import Path
+from typing import Self
+
+from torch.utils.tensorboard import SummaryWriter
+
+TENSORBOARD_INTERVAL = 10  # updates
+FLUSH_INTERVAL = 50
+
+
+class MetricsLog:
+    """Appends to `metrics.jsonl`; a resumed run cuts off what lies beyond its checkpoint first."""
+
+    def __init__(self, path: Path, tensorboard: Path, update: int) -> None:
+        """Continue after `update` updates (0: a new run)."""
+        if path.exists():
+            kept = [
+                line for line in path.read_text(encoding="utf-8").splitlines() if _update_of(line) <= update
+            ]
+            path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        self._file = path.open("a", encoding="utf-8")
+        self._writer = SummaryWriter(str(tensorboard), purge_step=update + 1)
+        self._lines = 0
+
+    def write(self, update: int, values: dict[str, float]) -> None:
+        """Record the values after `update` updates."""
+        self._file.write(json.dumps({"update": update, **values}) + "\n")
+        self._lines += 1
+        if self._lines % FLUSH_INTERVAL == 0 or "held_out_nll" in values:
+            self._file.flush()
+        if update % TENSORBOARD_INTERVAL == 0 or "held_out_nll" in values:
+            for name, value in values.items():
+                self._writer.add_scalar(name, value, update)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+        self._writer.close()
+
+
+def read_metrics(path: Path) -> list[dict[str, float]]:
+    """All lines of a metrics file."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _update_of(line: str) -> float:
+    try:
+        return float(json.loads(line)["update"])
+    except (ValueError, KeyError):  # cut off by a crash in the middle of a line
+        return float("inf")
