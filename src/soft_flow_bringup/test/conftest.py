@@ -93,14 +93,15 @@ def write_episodes(
 def write_training(folder: Path) -> None:
     """A loss that falls and a likelihood that rises."""
     folder.mkdir(parents=True)
+    record = {"training_episodes": ["a", "b"], "held_out_episodes": ["c"]}
+    (folder / "run.json").write_text(json.dumps(record))
     random = np.random.default_rng(0)
     with (folder / "metrics.jsonl").open("w") as log:
         for update in range(10, 2001, 10):
             nll = 1.4 * np.exp(-update / 400) - 1.6 + random.normal(0, 0.08)
-            row = {"update": update, "nll": nll, "seconds": update * 0.2}
+            row = {"update": update, "loss": nll, "seconds": update * 0.2}
             if update % 200 == 0:
-                row |= {"held_out_log_likelihood": 1.35 - 1.3 * np.exp(-update / 400),
-                        "train_log_likelihood": 1.6 - 1.4 * np.exp(-update / 400)}  # fmt: skip
+                row["held_out_nll"] = 1.3 * np.exp(-update / 400) - 1.35
             log.write(json.dumps(row) + "\n")
 
 

@@ -56,21 +56,17 @@ def plot_learning(
     loss: Sequence[float],
     held_out_updates: Sequence[int],
     held_out: Sequence[float],
-    training_likelihood: Sequence[float] = (),
 ) -> str:
     """Training loss (left, with a running median) and likelihood of held-out demonstrations (right)."""
     with figure(9.4, 3.1, columns=2) as (drawing, (left, right)):
         left.plot(updates, loss, color=BLUE, alpha=0.25, linewidth=1)
         left.plot(updates, running_median(np.asarray(loss, dtype=float)), color=BLUE, linewidth=2)
         left.set(title="Training loss", xlabel="update", ylabel="negative log-likelihood\na dimension (nat)")
-        right.plot(held_out_updates, held_out, "-o", color=RED, markersize=4, linewidth=2, label="held out")
-        if len(training_likelihood) == len(held_out_updates):
-            right.plot(
-                held_out_updates, training_likelihood, "-", color=MUTED, linewidth=1.5, label="trained on"
-            )
-            right.legend(loc="lower right")
+        right.plot(held_out_updates, held_out, "-o", color=RED, markersize=4, linewidth=2)
         right.set(
-            title="Likelihood of demonstrations", xlabel="update", ylabel="log-likelihood\na dimension (nat)"
+            title="Likelihood of held-out demonstrations",
+            xlabel="update",
+            ylabel="log-likelihood\na dimension (nat)",
         )
         return to_svg(drawing)
 

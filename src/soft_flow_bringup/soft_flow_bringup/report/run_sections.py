@@ -26,7 +26,8 @@ def _episodes(records: list[EpisodeRecord]) -> str:
 
 def effort_section(run: RunData) -> Section:
     """What each number rests on."""
-    updates = f"{run.training.total_updates:,} updates" if run.training else "0 updates"
+    log = run.training
+    updates = f"{log.total_updates:,} updates on {log.training_episodes} episodes" if log else "0 updates"
     amounts = {
         "demonstrations": _episodes(run.demonstrations),
         "training": updates,

@@ -73,11 +73,11 @@ def learning_section(run: RunData) -> Section:
     if log is None or not log.updates:
         raise NotAvailableError(run.why("training"))
     lead = (
-        f"{log.total_updates:,} updates of maximum likelihood on chunks of "
-        f"{run.specification.chunk.length} actions. The likelihood is exact and "
+        f"{log.total_updates:,} updates of maximum likelihood on the chunks of {log.training_episodes} "
+        f"successful demonstrations; {log.held_out_episodes} more were held out. The likelihood is exact and "
         "stands for one dimension of one step; higher is better."
     )
-    drawing = plot_learning(log.updates, log.loss, log.held_out_updates, log.held_out, log.scored_training)
+    drawing = plot_learning(log.updates, log.loss, log.held_out_updates, log.held_out)
     caption = "Left: loss of each batch and its running median. Right: demonstrations the training never saw."
     parts: list[Part] = [Drawing(drawing, caption)]
     if log.held_out:
