@@ -49,5 +49,5 @@ class ActionNormalizer(nn.Module):
         return torch.addcmul(self.centre, actions, self.half_range)
 
     def log_det(self) -> Tensor:
-        """log|det d model / d contract| of a whole chunk, a scalar: what is added to a density of model space."""
+        """log|det d model / d contract| of a whole chunk, a scalar to add to a density of model space."""
         return -self.length * self.half_range.log().sum()

@@ -13,11 +13,11 @@ from typing import Annotated, Any
 import safetensors
 import safetensors.torch
 from pydantic import Field, ValidationError
+from torch import Tensor
+
 from soft_flow_contract.errors import ContractError, SpecificationError
 from soft_flow_contract.strict_model import StrictModel, describe
 from soft_flow_contract.task_specification import TaskSpecification
-from torch import Tensor
-
 from soft_flow_policy.policy import FlowPolicy
 from soft_flow_policy.policy_config import FlowPolicyConfig
 
@@ -96,7 +96,8 @@ def load_state(policy: FlowPolicy, state: Mapping[str, Tensor], source: str) -> 
             raise CheckpointError(f"{source}: tensor '{name}' {missing}")
         if own[name].shape != state[name].shape:
             raise CheckpointError(
-                f"{source}: tensor '{name}': expected shape {tuple(own[name].shape)}, got {tuple(state[name].shape)}"
+                f"{source}: tensor '{name}': expected shape {tuple(own[name].shape)}, "
+                f"got {tuple(state[name].shape)}"
             )
         if state[name].is_floating_point() and not state[name].isfinite().all():
             raise CheckpointError(
@@ -226,7 +227,8 @@ def _verify_files(path: Path, manifest: Manifest) -> None:
             raise CheckpointError(f"{file}: is missing; the checkpoint is not complete, copy it again")
         if file.stat().st_size != record.size:
             raise CheckpointError(
-                f"{file}: expected {record.size} bytes, got {file.stat().st_size}; it is truncated, copy it again"
+                f"{file}: expected {record.size} bytes, got {file.stat().st_size}; "
+                "it is truncated or changed, copy it again"
             )
         if hashlib.sha256(file.read_bytes()).hexdigest() != record.sha256:
             raise CheckpointError(f"{file}: its SHA-256 is not the manifest's; it is corrupt, copy it again")
@@ -251,13 +253,15 @@ def open_checkpoint(path: str | Path, specification: TaskSpecification | None = 
         raise CheckpointError(str(error)) from error
     if stored.hash != manifest.specification_hash:
         raise CheckpointError(
-            f"{path / MANIFEST}: specification_hash: expected {stored.hash}, got {manifest.specification_hash}"
+            f"{path / MANIFEST}: specification_hash: expected {stored.hash} by its content, "
+            f"got {manifest.specification_hash}"
         )
     if specification is not None:
         specification.require_same_layout(stored, str(path))
         if specification.chunk.length != stored.chunk.length:
             raise CheckpointError(
-                f"{path}: chunk.length: the policy plans {stored.chunk.length} steps, the task {specification.chunk.length}"
+                f"{path}: chunk.length: the policy plans {stored.chunk.length} steps, "
+                f"the task asks for {specification.chunk.length}"
             )
     _verify_files(path, manifest)
     return Checkpoint(path, manifest, stored)

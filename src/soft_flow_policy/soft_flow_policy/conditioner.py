@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 def modulate(tokens: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """Adaptive layer norm (AdaLN, Peebles & Xie 2023): LN(x) (1 + scale) + shift; scale and shift (B, 1, W)."""
+    """Adaptive layer norm (Peebles & Xie 2023): LN(x) (1 + scale) + shift; scale and shift (B, 1, W)."""
     return torch.addcmul(shift, F.layer_norm(tokens, tokens.shape[-1:]), scale + 1)
 
 

@@ -1,7 +1,7 @@
 """The conditional normalizing flow over action chunks: exact likelihood one way, samples the other way.
 
-SOFT-FLOW (arXiv 2602.09580): stacked blocks, each an affine transformation of a subset of the tokens, conditioned on
-the observation. Chunks here are in model space, see `action_normalizer.py`.
+SOFT-FLOW (arXiv 2602.09580): stacked blocks, each an affine transformation of a subset of the tokens,
+conditioned on the observation. Chunks here are in model space, see `action_normalizer.py`.
 """
 
 import math
@@ -9,9 +9,9 @@ from typing import Annotated, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
-from soft_flow_contract.strict_model import StrictModel
 from torch import Tensor, nn
 
+from soft_flow_contract.strict_model import StrictModel
 from soft_flow_policy.coupling import CouplingBlock
 from soft_flow_policy.masks import cycle_masks
 
@@ -102,7 +102,7 @@ class ConditionalFlow(nn.Module):
         return chunk.index_select(2, self._original), torch.stack(log_dets).sum(0)
 
     def base_log_prob(self, z: Tensor) -> Tensor:
-        """log N(z; 0, I), (B, T, A) to (B,)."""
+        """Log N(z; 0, I), (B, T, A) to (B,)."""
         return -0.5 * z.square().sum(dim=(1, 2)) - 0.5 * self.length * self.dimension * math.log(2 * math.pi)
 
     def log_prob(self, chunk: Tensor, context: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""A small convolutional encoder for one camera, ending in keypoints that are told in full-image coordinates."""
+"""A small convolutional encoder for one camera, ending in keypoints in full-image coordinates."""
 
 from itertools import pairwise
 from typing import Self
@@ -6,8 +6,9 @@ from typing import Self
 import torch
 import torch.nn.functional as F  # noqa: N812 - its usual name
 from pydantic import model_validator
-from soft_flow_contract.strict_model import StrictModel
 from torch import Tensor, nn
+
+from soft_flow_contract.strict_model import StrictModel
 
 
 class ImageEncoderConfig(StrictModel):
@@ -59,9 +60,9 @@ def centre_crop(images: Tensor, margin: int) -> Tensor:
 class ImageEncoder(nn.Module):
     """Convolutions with group norm; then a spatial softmax (Levine et al. 2016) and pooled features.
 
-    The expected position of each softmax map is a keypoint. The crop's offset is added back to it, so that it lives
-    in coordinates of the full image (-1..1 across it): augmentation moves the crop, not what the policy is told
-    about where a thing is.
+    The expected position of each softmax map is a keypoint. The crop's offset is added back to it, so that it
+    lives in coordinates of the full image (-1..1 across it): augmentation moves the crop, not what the policy
+    is told about where a thing is.
     """
 
     def __init__(self, config: ImageEncoderConfig, height: int, width: int) -> None:
@@ -96,7 +97,7 @@ class ImageEncoder(nn.Module):
         self.register_buffer("_size", torch.tensor([float(height), float(width)]), persistent=False)
 
     def _cell_centres(self, pixels: int) -> Tensor:
-        """Where the cells of the last feature map look, in pixels of the crop (0 is the first pixel's centre)."""
+        """Where the cells of the last feature map look, in pixels of the crop (0: centre of the first)."""
         stride, cells = 1, pixels
         for kernel, step in zip(self.config.kernels, self.config.strides, strict=True):
             cells = (cells + 2 * (kernel // 2) - kernel) // step + 1

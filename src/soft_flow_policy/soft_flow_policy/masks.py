@@ -1,7 +1,7 @@
 """Coupling masks: which part of a chunk passes through a block unchanged, and which part is transformed.
 
-A mask splits a chunk (B, T, A) into two parts that are tokens themselves, so that the conditioner never computes on
-what it must not see. Splits are views wherever the layout allows it; nothing is gathered.
+A mask splits a chunk (B, T, A) into two parts that are tokens themselves, so that the conditioner never
+computes on what it must not see. Splits are views wherever the layout allows it; nothing is gathered.
 """
 
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ class Mask:
     """One coupling mask.
 
     Attributes:
-        axis: how the chunk is split: even/odd time steps, first/second half of the dimensions (the flow orders even
-            dimensions first, so these are the even/odd ones), or first/second half of the time steps.
+        axis: how the chunk is split: even/odd time steps, first/second half of the dimensions (the flow orders
+            even dimensions first, so these are the even/odd ones), or first/second half of the time steps.
         swap: False: the first part passes through; True: the second one does.
     """
 
@@ -56,8 +56,8 @@ class Mask:
 def cycle_masks(blocks: int, length: int, dimension: int) -> list[Mask]:
     """The masks of a flow with `blocks` blocks over chunks (length, dimension).
 
-    They cycle through even/odd time steps, even/odd dimensions and first/second half of the time, each in both
-    directions; axes along which there is nothing to split are left out.
+    They cycle through even/odd time steps, even/odd dimensions and first/second half of the time, each in
+    both directions; axes along which there is nothing to split are left out.
 
     Raises:
         ValueError: an odd length above 1, or a single number that no coupling can split.

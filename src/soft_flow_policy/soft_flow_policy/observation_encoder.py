@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 import torch
-from soft_flow_contract.task_specification import TaskSpecification
 from torch import Tensor, nn
 
+from soft_flow_contract.task_specification import TaskSpecification
 from soft_flow_policy.image_encoder import ImageEncoder, ImageEncoderConfig, draw_crop_offsets
 from soft_flow_policy.proprioception_encoder import ProprioceptionEncoder
 
@@ -16,7 +16,7 @@ class ObservationBatch(TypedDict):
     """A batch of observations.
 
     proprioception: (B, P) float32, all fields in the order and units of the specification.
-    images: camera name -> (B, height, width, 3) uint8, RGB; cameras that the policy does not use may be missing.
+    images: camera name -> (B, height, width, 3) uint8, RGB; cameras that are not used may be missing.
     """
 
     proprioception: Tensor

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import torch
-from soft_flow_contract.task_specification import TaskSpecification
 from torch import Tensor, nn
 
+from soft_flow_contract.task_specification import TaskSpecification
 from soft_flow_policy.action_normalizer import ActionNormalizer
 from soft_flow_policy.chunk_denoiser import ChunkDenoiser
 from soft_flow_policy.flow import ConditionalFlow
@@ -138,7 +138,7 @@ class FlowPolicy(nn.Module):
             temperature: factor on the base variable; 1 samples the density itself.
             noise: (B, T, A) standard normal; drawn with `generator` if None.
             generator: draws the noise.
-            denoise: remove the dequantization noise, for execution; log_prob is then that of the denoised chunk.
+            denoise: remove the dequantization noise, for execution; log_prob is that of the denoised chunk.
         """
         context = self.encode(observation)
         previous = None
@@ -154,7 +154,7 @@ class FlowPolicy(nn.Module):
         generator: torch.Generator | None = None,
         previous_action: Tensor | None = None,
     ) -> ChunkSample:
-        """As `sample`, for contexts (B, C); denoised if the executed action before (B, A), contract space, is given."""
+        """As `sample`, for contexts (B, C); denoised if the action executed before, (B, A), is given."""
         chunk, log_prob = self.flow.sample(context, temperature, noise, generator)
         if previous_action is not None:
             chunk = self.denoiser(chunk, self.normalizer.to_model(previous_action))

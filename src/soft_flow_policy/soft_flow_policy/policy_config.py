@@ -3,8 +3,8 @@
 from typing import Annotated
 
 from pydantic import Field
-from soft_flow_contract.strict_model import YamlModel
 
+from soft_flow_contract.strict_model import YamlModel
 from soft_flow_policy.flow import FlowConfig
 from soft_flow_policy.image_encoder import ImageEncoderConfig
 

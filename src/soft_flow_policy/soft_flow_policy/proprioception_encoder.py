@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 import torch
-from soft_flow_contract.task_specification import TaskSpecification
 from torch import Tensor, nn
+
+from soft_flow_contract.task_specification import TaskSpecification
 
 # Imitation copies what reveals the last action instead of looking at the scene (causal confusion).
 LEFT_OUT = ("arm_joint_velocity", "last_action")

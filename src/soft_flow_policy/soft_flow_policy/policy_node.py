@@ -1,0 +1,293 @@
+"""Lifecycle node that answers observations with action chunks."""
+
+import array
+import time
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from std_msgs.msg import String
+
+from soft_flow_contract import topics
+from soft_flow_contract.errors import ContractError, ObservationError
+from soft_flow_contract.graph_node import (
+    STEADY,
+    Diagnostics,
+    Readiness,
+    declare_parameters,
+    diagnostic_status,
+    parameter,
+    run_node,
+)
+from soft_flow_contract.message_conversion import (
+    from_observation_message,
+    require_same_specification,
+    to_duration,
+    to_nanoseconds,
+)
+from soft_flow_contract.task_specification import TaskSpecification
+from soft_flow_msgs.msg import ActionChunk, ArbiterState, Observation, PolicyHeartbeat
+from soft_flow_msgs.srv import LoadCheckpoint
+from soft_flow_policy.chunk_schedule import ChunkSchedule, Epoch
+from soft_flow_policy.inference import InferenceError, PlannedChunk
+from soft_flow_policy.served_policy import Sampling, ServedPolicy
+
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+LATENCIES = 1000  # chunks over which the latency percentiles are taken
+
+
+@dataclass(frozen=True)
+class PolicyParameters:
+    """Parameters of the node."""
+
+    checkpoint: str = parameter("", "folder of the checkpoint to serve")
+    seed: int = parameter(0, "seed of the sampling noise", 0, 2**31 - 1)
+    temperature: float = parameter(
+        1.0, "factor on the base variable; 1 samples the density, 0 its centre", 0.0, 2.0
+    )
+    denoise: bool = parameter(True, "remove the dequantization noise from the chunks that are executed")
+    runtime: str = parameter("auto", "auto, onnxruntime or torch")
+    autostart: bool = parameter(
+        True, "configure and activate by itself; a failure ends the node with status 1"
+    )
+
+
+class PolicyReadiness(Readiness):
+    """Ready when matched and active."""
+
+    def missing(self) -> list[str]:
+        """As `Readiness.missing`, and the activation of the node."""
+        return [*super().missing(), *([] if self.active else ["activation"])]
+
+    active = False
+
+
+class PolicyNode(LifecycleNode):
+    """Plans a chunk whenever one is due; answers every observation with a heartbeat."""
+
+    def __init__(self, **kwargs: object) -> None:
+        super().__init__("policy_node", **kwargs)
+        self.parameters = declare_parameters(self, PolicyParameters)
+        self.policy: ServedPolicy | None = None
+        self._schedule: ChunkSchedule | None = None
+        self._task: TaskSpecification | None = None  # the running task's, once it is known
+        self._newest: Observation | None = None
+        self._arbiter: ArbiterState | None = None
+        self._problem, self._chunks, self._refused = "", 0, 0
+        self._latencies: deque[float] = deque(maxlen=LATENCIES)
+        self._chunk_publisher = self.create_publisher(ActionChunk, topics.ACTION_CHUNK, topics.COMMAND)
+        self._heartbeat_publisher = self.create_publisher(
+            PolicyHeartbeat, topics.POLICY_HEARTBEAT, topics.COMMAND
+        )
+        subscriptions = [
+            self.create_subscription(
+                Observation, topics.OBSERVATION, self._on_observation, topics.OBSERVATIONS
+            ),
+            self.create_subscription(
+                ArbiterState, topics.ARBITER_STATE, self._on_arbiter_state, topics.STATE
+            ),
+            self.create_subscription(String, topics.TASK_SPECIFICATION, self._on_specification, topics.STATE),
+        ]
+        self._readiness = PolicyReadiness(
+            self, [self._chunk_publisher, self._heartbeat_publisher], subscriptions
+        )
+        self.create_service(LoadCheckpoint, topics.LOAD_CHECKPOINT, self._on_load_checkpoint)
+        self._diagnostics = Diagnostics(self, self.status)
+        if self.parameters.autostart:
+            self._autostart = self.create_timer(0.0, self._start, clock=STEADY)
+
+    def _start(self) -> None:
+        self._autostart.cancel()
+        if self.trigger_configure() != SUCCESS or self.trigger_activate() != SUCCESS:
+            raise SystemExit(1)
+
+    # Lifecycle. rclpy turns an exception in a transition into ERROR without a log line: log and return.
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load, verify and warm up the checkpoint."""
+        try:
+            self._serve(self.parameters.checkpoint)
+        except (ContractError, ValueError, RuntimeError) as error:
+            self._set_problem(str(error))
+            return FAILURE
+        return SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Answer observations from now on."""
+        self._readiness.active = True
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop answering."""
+        self._readiness.active = False
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Let go of the checkpoint."""
+        self.policy = self._schedule = None
+        return SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop answering."""
+        self._readiness.active = False
+        return SUCCESS
+
+    def _serve(self, path: str) -> None:
+        """Replace the served policy by a checkpoint; the old one stays if it cannot be used."""
+        p = self.parameters
+        start = time.monotonic()
+        policy = ServedPolicy(path, Sampling(p.seed, p.temperature, p.denoise), p.runtime, self._task)
+        if p.runtime == "auto" and policy.session.runtime == "torch":
+            self.get_logger().warning(
+                "ONNX Runtime cannot run this policy; PyTorch takes over, which is slower"
+            )
+        self.policy = policy
+        task = self._task or policy.specification
+        self._schedule = ChunkSchedule(task.dt_ns, task.chunk.executed)
+        self._follow_arbiter()
+        self._problem = ""
+        self.get_logger().info(
+            f"serves version {policy.version} of {path} in {policy.session.runtime}, "
+            f"loaded in {time.monotonic() - start:.1f} s"
+        )
+
+    # Topics and services.
+
+    def _on_specification(self, message: String) -> None:
+        try:
+            self._task = TaskSpecification.from_json(message.data, topics.TASK_SPECIFICATION)
+            if self.policy is not None and self._schedule is not None:
+                self._task.require_same_layout(self.policy.specification, self.policy.path)
+                self._schedule.executed_steps = self._task.chunk.executed
+        except ContractError as error:
+            self._set_problem(str(error))
+
+    def _on_arbiter_state(self, message: ArbiterState) -> None:
+        self._arbiter = message
+        self._follow_arbiter()
+        self._plan_if_due()
+
+    def _follow_arbiter(self) -> None:
+        if self._schedule is None or self._arbiter is None:
+            return
+        acts = self._arbiter.mode == ArbiterState.MODE_POLICY
+        epoch = Epoch(self._arbiter.epoch, to_nanoseconds(self._arbiter.epoch_start))
+        self._schedule.enter_epoch(epoch if acts else None)
+
+    def _on_observation(self, message: Observation) -> None:
+        if not self._readiness.active or self.policy is None or self._schedule is None:
+            return
+        healthy = self._accept(message, self.policy)
+        if healthy:
+            self._newest = message
+            self._schedule.observe(to_nanoseconds(message.header.stamp))
+            healthy = self._plan_if_due()
+        self._heartbeat_publisher.publish(
+            PolicyHeartbeat(header=message.header, policy_version=self.policy.version, healthy=healthy)
+        )
+
+    def _accept(self, message: Observation, policy: ServedPolicy) -> bool:
+        """Whether the policy may look at this observation."""
+        try:
+            if self._task is not None and self._task.hash != policy.specification.hash:
+                self._task.require_same_layout(policy.specification, policy.path)
+            require_same_specification(message, policy.specification, policy.path)
+            if not np.all(np.isfinite(np.asarray(message.proprioception, dtype=np.float32))):
+                raise ObservationError("observation: proprioception is not finite; check the sensors")
+        except ContractError as error:
+            self._refuse(error)
+            return False
+        return True
+
+    def _plan_if_due(self) -> bool:
+        """Plan from the newest observation if a chunk is due; False if that failed."""
+        if (
+            not self._readiness.active
+            or self._newest is None
+            or self._schedule is None
+            or self.policy is None
+        ):
+            return True
+        if not self._schedule.is_due():
+            return True
+        try:
+            observation = from_observation_message(self._newest, self.policy.specification)
+            chunk = self.policy.plan(observation)
+        except (ContractError, InferenceError) as error:
+            self._refuse(error)
+            return False
+        self._chunks += 1
+        self._problem = ""
+        self._latencies.append(chunk.inference_time)
+        self._chunk_publisher.publish(self._message(chunk, self._newest, self.policy.version))
+        self._schedule.planned()
+        return True
+
+    def _message(self, chunk: PlannedChunk, observation: Observation, version: int) -> ActionChunk:
+        assert self._schedule is not None and self._schedule.epoch is not None
+        message = ActionChunk(header=observation.header, chunk_id=self._chunks, policy_version=version)
+        message.epoch = self._schedule.epoch.number
+        message.horizon, message.action_dimension = chunk.actions.shape
+        clipped = np.clip(chunk.actions, -1.0, 1.0)
+        message.actions = array.array("f", clipped.ravel())
+        message.clipped = bool(np.any(clipped != chunk.actions))
+        message.log_prob = chunk.log_prob
+        message.temperature = self.parameters.temperature
+        message.value = float("nan")
+        message.inference_time = to_duration(int(chunk.inference_time * 1e9))
+        return message
+
+    def _on_load_checkpoint(
+        self, request: LoadCheckpoint.Request, response: LoadCheckpoint.Response
+    ) -> LoadCheckpoint.Response:
+        try:
+            self._serve(request.path)
+            response.success = True
+        except (ContractError, ValueError, RuntimeError) as error:
+            response.message = str(error)
+            self.get_logger().error(f"load_checkpoint: {error}")
+        response.policy_version = self.policy.version if self.policy else 0
+        return response
+
+    # Diagnostics.
+
+    def _refuse(self, error: Exception) -> None:
+        self._refused += 1
+        self._set_problem(str(error))
+
+    def _set_problem(self, problem: str) -> None:
+        if problem != self._problem:
+            self.get_logger().error(problem)
+            self._problem = problem
+            self._diagnostics.publish()
+
+    def status(self) -> DiagnosticStatus:
+        """State of the node: what it serves, how fast, and why it refuses."""
+        values: dict[str, object] = {"chunks": self._chunks, "refused": self._refused}
+        if self.policy is not None:
+            values |= {
+                "checkpoint": self.policy.path,
+                "policy_version": self.policy.version,
+                "runtime": self.policy.session.runtime,
+            }
+        if self._latencies:
+            p50, p99 = np.quantile(self._latencies, [0.5, 0.99]) * 1e3
+            values |= {"inference_p50_ms": f"{p50:.2f}", "inference_p99_ms": f"{p99:.2f}"}
+        if self._problem:
+            return diagnostic_status(self, DiagnosticStatus.ERROR, self._problem, values)
+        if not self._readiness.active:
+            return diagnostic_status(self, DiagnosticStatus.WARN, "not active", values)
+        return diagnostic_status(self, DiagnosticStatus.OK, "serves", values)
+
+
+def main() -> None:
+    """Run the node."""
+    torch.set_num_threads(1)
+    run_node(PolicyNode)
+
+
+if __name__ == "__main__":
+    main()
