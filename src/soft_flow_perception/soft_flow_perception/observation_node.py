@@ -17,7 +17,7 @@ from sensor_msgs.msg import CompressedImage, Image, JointState
 from soft_flow_contract import message_conversion as convert
 from soft_flow_contract import topics
 from soft_flow_contract.action_space import RobotTarget
-from soft_flow_contract.errors import ObservationError
+from soft_flow_contract.errors import ContractError, ObservationError
 from soft_flow_contract.graph_node import (
     STEADY,
     Diagnostics,
@@ -39,6 +39,7 @@ class Parameters:
     """Parameters of observation_node."""
 
     task_file: str = parameter("config/tasks/scissors.yaml", "task specification (YAML)")
+    robot: str = parameter("sim", "sim or hardware; hardware keeps its own time")
     lockstep: bool = parameter(False, "join on equal stamps and never on time (simulation only)")
     join_deadline: float = parameter(
         0.02, "s after a simulated tick's first sample at which it is joined as it is (real time)", 0.001, 1.0
@@ -53,6 +54,7 @@ class ObservationNode(Node):
         cv2.setNumThreads(1)
         self.parameters = declare_parameters(self, Parameters)
         self.specification = TaskSpecification.load(self.parameters.task_file)
+        self._refuse_simulated_time_on_hardware()
         self._assembler = ProprioceptionAssembler(self.specification)
         cameras = {topics.camera_image(c.name): c for c in self.specification.observation.cameras}
         self._cameras = cameras
@@ -75,6 +77,14 @@ class ObservationNode(Node):
         self._readiness = Readiness(self, [self._publisher], subscriptions)
         self._diagnostics = Diagnostics(self, self.status)
         self._tick_timer = self._make_tick_timer()
+
+    def _refuse_simulated_time_on_hardware(self) -> None:
+        if self.parameters.robot not in ("sim", "hardware"):
+            raise ContractError(f"robot: expected sim or hardware, got '{self.parameters.robot}'")
+        if self.parameters.robot == "hardware" and (self._simulated or self.parameters.lockstep):
+            raise ContractError(
+                "robot:=hardware runs on the wall clock; start it with use_sim_time:=false lockstep:=false"
+            )
 
     def _subscribe(self) -> list[Any]:
         quality = topics.sensor(self.parameters.lockstep)
