@@ -1,4 +1,4 @@
-"""Safety clamps as composable pure objects: each takes the last and the next target and returns a safe one."""
+"""Safety clamps as composable pure objects: each takes the last and the next target, returns a safe one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
