@@ -34,7 +34,8 @@ def _state(
         raise ObservationError(f"proprioception has no field {missing}; it has {list(parts)}")
     if proprioception.shape != (specification.proprioception_dimension,):
         raise ObservationError(
-            f"proprioception: expected {specification.proprioception_dimension} values, got {proprioception.shape}"
+            f"proprioception: expected {specification.proprioception_dimension} numbers, "
+            f"got shape {proprioception.shape}"
         )
     position, columns, hand = (np.asarray(proprioception[parts[field]], dtype=np.float64) for field in fields)
     for field, values in zip(fields, (position, columns, hand), strict=True):
