@@ -70,6 +70,11 @@ class RunFolder:
         return self.root / "training"
 
     @property
+    def policy(self) -> Path:
+        """The policy that the training ended with."""
+        return self.training / "policy"
+
+    @property
     def rollouts(self) -> Path:
         """Bags of the policy."""
         return self.root / "rollouts"
