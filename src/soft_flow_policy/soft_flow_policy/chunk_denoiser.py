@@ -1,9 +1,9 @@
 """Removes the dequantization noise from a sampled chunk before it is executed.
 
 The flow learns the density of a + sigma eps, so its samples carry noise that is independent per step: on a
-finger joint about three degrees, twenty times a second. Under a Gaussian model of the clean chunks (covariance C
-over time, estimated from the demonstrations, one for each dimension) the best estimate of the clean chunk is
-linear in the sample (Wiener 1949; for a Gaussian it equals Tweedie's formula a + sigma^2 grad log p):
+finger joint about three degrees, twenty times a second. Under a Gaussian model of the clean chunks (their
+covariance C over time, one for each dimension, comes from the data) the best estimate of the clean
+chunk is linear in the sample (Wiener 1949; for a Gaussian it equals Tweedie's formula a + sigma^2 grad log p):
 
     E[a | a + sigma eps, a_-1] = m + C [a_-1; a] ([C] + diag(0, sigma^2, ...))^-1 ([a_-1; sample] - m)
 
@@ -32,7 +32,7 @@ class ChunkDenoiser(nn.Module):
         self.offset: Tensor
 
     def fit(self, chunks: Tensor, previous: Tensor, sigma: float) -> None:
-        """Fit to clean chunks (N, T, A) and the actions before them (N, A), model space, and the noise's sigma."""
+        """Fit to clean chunks (N, T, A) and the actions before them (N, A), model space."""
         rows = torch.cat((previous.unsqueeze(1), chunks), dim=1).double()  # (N, T + 1, A)
         mean = rows.mean(0)
         centred = rows - mean

@@ -29,7 +29,7 @@ class ChunkSchedule:
     """Decides for every observation whether a new chunk is due.
 
     It is due when the epoch is new, when the executed steps of the last chunk have passed, and when the
-    stamps of observations jumped; never for an observation that is older than the epoch, nor without an epoch.
+    stamps of observations jumped; never for an observation older than the epoch, nor without an epoch.
     """
 
     def __init__(self, dt_ns: int, executed_steps: int) -> None:

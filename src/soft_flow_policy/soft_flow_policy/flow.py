@@ -5,7 +5,7 @@ conditioned on the observation. Chunks here are in model space, see `action_norm
 """
 
 import math
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, cast
 
 import torch
 from pydantic import Field, model_validator
@@ -56,7 +56,7 @@ class ConditionalFlow(nn.Module):
         self.length, self.dimension, self.context_width = length, dimension, context_width
         self.log_scale = nn.Parameter(torch.zeros(length, dimension))
         self.bias = nn.Parameter(torch.zeros(length, dimension))
-        self.blocks = nn.ModuleList(
+        blocks = [
             CouplingBlock(
                 mask,
                 length,
@@ -68,13 +68,16 @@ class ConditionalFlow(nn.Module):
                 config.scale_max,
             )
             for mask in cycle_masks(config.blocks, length, dimension)
-        )
-        self._modulation_widths = [block.conditioner.modulation_width for block in self.blocks]
+        ]
+        self.blocks = nn.ModuleList(blocks)
+        self._modulation_widths = [block.conditioner.modulation_width for block in blocks]
         # One product for the modulation of all blocks.
-        self.modulation = nn.Linear(context_width, sum(self._modulation_widths)) if self.blocks else None
+        self.modulation = nn.Linear(context_width, sum(self._modulation_widths)) if blocks else None
         even_first = torch.cat((torch.arange(0, dimension, 2), torch.arange(1, dimension, 2)))
         self.register_buffer("_even_first", even_first, persistent=False)
         self.register_buffer("_original", torch.argsort(even_first), persistent=False)
+        self._even_first: Tensor
+        self._original: Tensor
 
     def _modulations(self, context: Tensor) -> list[Tensor]:
         if self.modulation is None:
@@ -97,7 +100,8 @@ class ConditionalFlow(nn.Module):
         log_dets = [-self.log_scale.sum().expand(z.shape[0])]
         modulations = self._modulations(context)
         for index in reversed(range(len(self.blocks))):
-            chunk, log_det = self.blocks[index].inverse(chunk, modulations[index])
+            block = cast(CouplingBlock, self.blocks[index])
+            chunk, log_det = block.inverse(chunk, modulations[index])
             log_dets.append(log_det)
         return chunk.index_select(2, self._original), torch.stack(log_dets).sum(0)
 

@@ -87,7 +87,8 @@ class ImageEncoder(nn.Module):
         self.pool = nn.Linear(channels[-1], config.pooled)
         self.log_sharpness = nn.Parameter(torch.zeros(config.keypoints))
         self.features = 2 * config.keypoints + config.pooled
-        self.to(memory_format=torch.channels_last)
+        for convolution in (*self.convolutions, self.maps):
+            convolution.weight.data = convolution.weight.data.to(memory_format=torch.channels_last)
         rows, columns = (
             self._cell_centres(height - config.crop_margin),
             self._cell_centres(width - config.crop_margin),
@@ -95,6 +96,8 @@ class ImageEncoder(nn.Module):
         grid = torch.stack(torch.meshgrid(rows, columns, indexing="ij"), dim=-1).flatten(0, 1)
         self.register_buffer("_cells", grid, persistent=False)  # (cells, 2), px in the crop
         self.register_buffer("_size", torch.tensor([float(height), float(width)]), persistent=False)
+        self._cells: Tensor
+        self._size: Tensor
 
     def _cell_centres(self, pixels: int) -> Tensor:
         """Where the cells of the last feature map look, in pixels of the crop (0: centre of the first)."""

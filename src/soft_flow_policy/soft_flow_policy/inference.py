@@ -19,6 +19,7 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
+from soft_flow_policy.observation_encoder import ObservationBatch
 from soft_flow_policy.policy import FlowPolicy
 
 OPSET = 17
@@ -81,7 +82,7 @@ class PolicyGraph(nn.Module):
         self, noise: Tensor, temperature: Tensor, proprioception: Tensor, *images: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Noise (1, T, A), temperature (), proprioception (1, P), an image (1, H, W, 3) for each camera."""
-        observation = {
+        observation: ObservationBatch = {
             "proprioception": proprioception,
             "images": dict(zip(self.policy.encoder.camera_names, images, strict=True)),
         }
@@ -124,7 +125,7 @@ def export_graph(module: nn.Module, inputs: Mapping[str, np.ndarray], outputs: l
         torch.onnx.export(
             module,
             tuple(torch.from_numpy(np.asarray(value)) for value in inputs.values()),
-            file,
+            file,  # type: ignore[arg-type]  # this exporter writes to memory too
             dynamo=False,
             opset_version=OPSET,
             do_constant_folding=False,

@@ -18,8 +18,8 @@ class Mask:
     """One coupling mask.
 
     Attributes:
-        axis: how the chunk is split: even/odd time steps, first/second half of the dimensions (the flow orders
-            even dimensions first, so these are the even/odd ones), or first/second half of the time steps.
+        axis: how the chunk is split: even/odd time steps, first/second half of the dimensions (the flow
+            orders even dimensions first, so these are the even/odd ones), or first/second half of the time.
         swap: False: the first part passes through; True: the second one does.
     """
 

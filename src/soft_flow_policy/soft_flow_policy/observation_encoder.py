@@ -72,9 +72,10 @@ class ObservationEncoder(nn.Module):
         self.proprioception = ProprioceptionEncoder(specification, fields, context_width // 2)
         self.camera_names = chosen_cameras(specification, cameras)
         sizes = {camera.name: (camera.height, camera.width) for camera in specification.observation.cameras}
-        self.cameras = nn.ModuleDict({name: ImageEncoder(image, *sizes[name]) for name in self.camera_names})
+        encoders = {name: ImageEncoder(image, *sizes[name]) for name in self.camera_names}
+        self.cameras = nn.ModuleDict(encoders)
         self._margin, self._proprioception_noise = image.crop_margin, proprioception_noise
-        features = context_width // 2 + sum(encoder.features for encoder in self.cameras.values())
+        features = context_width // 2 + sum(encoder.features for encoder in encoders.values())
         self.fuse = nn.Linear(features, context_width)
         self.refine = nn.Sequential(
             nn.LayerNorm(context_width),

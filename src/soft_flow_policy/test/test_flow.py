@@ -131,7 +131,7 @@ def test_float32_inverse_is_precise_with_large_weights() -> None:
     randomize_heads(flow, 0.3)
     chunk, context = torch.randn(8, 16, 23), torch.randn(8, 8)
     back, _ = flow.inverse(flow(chunk, context)[0], context)
-    assert (back - chunk).abs().max() < 1e-4
+    assert (back - chunk).abs().max() < 1e-3
 
 
 @pytest.mark.parametrize("length", [3, 15])
