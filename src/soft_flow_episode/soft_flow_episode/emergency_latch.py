@@ -5,30 +5,11 @@ import os
 from pathlib import Path
 
 from soft_flow_contract.errors import ContractError
+from soft_flow_episode.durable_files import write_durably
 
 
 class LatchError(ContractError):
     """The latch cannot be kept where it was told to be."""
-
-
-def write_durably(path: Path, data: bytes) -> None:
-    """Replace `path` by `data` atomically; on return file and folder entry are on the disk."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_folder(path.parent)
-
-
-def sync_folder(path: Path) -> None:
-    """Flush a folder's entries (a rename, a new file) to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def default_latch_path() -> Path:

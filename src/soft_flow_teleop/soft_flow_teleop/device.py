@@ -116,7 +116,7 @@ def find_device(name: str, available: Iterable[EntryPoint] | None = None) -> typ
         available: entry points to choose from; None for the installed ones.
 
     Raises:
-        DeviceError: no device of that name (the message lists those that are there), or it is no TeleopDevice.
+        DeviceError: no device of that name (the message lists those that are there), or no TeleopDevice.
     """
     found = {
         point.name: point

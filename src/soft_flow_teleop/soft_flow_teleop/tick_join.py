@@ -8,7 +8,7 @@ B = TypeVar("B")
 
 
 class TickJoin(Generic[A, B]):
-    """Gives a pair as soon as both sides of a tick have arrived; incomplete ticks are dropped once newer ones pass."""
+    """Gives a pair once both sides of a tick have arrived; drops incomplete ticks that newer ones pass."""
 
     def __init__(self, depth: int = 8) -> None:
         """Keep at most `depth` incomplete ticks a side."""

@@ -1,0 +1,91 @@
+"""The output folder: a bag for each valid episode, a line in `episodes.jsonl` for every one."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from rosbags.rosbag2 import Reader
+
+from soft_flow_episode.bag_writer import BagWriter, bag_name
+from soft_flow_episode.episode_plan import (
+    EpisodeLine,
+    EpisodePlan,
+    OutputError,
+    append_line,
+    bag_seeds,
+    leftovers,
+    read_lines,
+)
+
+SUMMARY_KEY = "summary"  # custom data of a bag: its line of `episodes.jsonl`
+
+
+class EpisodeArchive:
+    """Keeps finished episodes; opening it repairs what a crash left between a bag and its line.
+
+    Attributes:
+        notes: what was found at the start that a person should know.
+    """
+
+    def __init__(self, output: Path, writer: BagWriter | None, plan: EpisodePlan) -> None:
+        """Open `output` (made if missing) and let `plan` continue after what is there.
+
+        Args:
+            output: folder of bags and log.
+            writer: writes the bags; None to keep summaries only.
+            plan: is told which seeds are done.
+
+        Raises:
+            OutputError: the folder cannot be used.
+        """
+        try:
+            output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"output {output}: cannot be made ({error.strerror})") from error
+        self._output, self._writer = output, writer
+        self.notes = [
+            f"unfinished recording of an interrupted run: {path} (`mcap recover` may save its content; "
+            "remove it otherwise)"
+            for path in leftovers(output)
+        ]
+        self._restore_lines()
+        lines = read_lines(output)
+        plan.resume(lines, bag_seeds(output))
+        if lines:
+            self.notes.append(
+                f"{output} has {plan.valid} episodes; continuing with seed {plan.next_seed} "
+                f"to {plan.episodes} in all"
+            )
+
+    def _restore_lines(self) -> None:
+        """A crash between renaming a bag and writing its line loses the line; the bag holds a copy."""
+        known = {line.get("bag") for line in read_lines(self._output)}
+        for path in sorted(self._output.glob("seed-*-*")):
+            if path.name in known or not (path / "metadata.yaml").exists():
+                continue
+            with Reader(path) as reader:
+                summary = (reader.metadata.custom or {}).get(SUMMARY_KEY)
+            if summary is None:
+                raise OutputError(f"{path} is no bag of this program; choose another output folder")
+            append_line(self._output, EpisodeLine(**json.loads(summary)))
+            self.notes.append(f"restored the line of {path.name} in the log from its bag")
+
+    def keep(
+        self, line: EpisodeLine, messages: Sequence[tuple[int, bytes]], custom_data: Mapping[str, str]
+    ) -> EpisodeLine:
+        """Write the bag (unless only summaries are kept), then the line, which is returned with its bag."""
+        if self._writer is not None:
+            line = replace(line, bag=bag_name(line.seed, line.id))
+            summary = json.dumps(asdict(line), separators=(",", ":"))
+            self._writer.write(str(line.bag), messages, {**custom_data, SUMMARY_KEY: summary})
+        append_line(self._output, line)
+        return line
+
+    def drop(self, line: EpisodeLine) -> None:
+        """Only note a discarded episode."""
+        append_line(self._output, line)
+
+    def bag_path(self, line: EpisodeLine) -> str:
+        """Path of the bag of a kept episode; empty without one."""
+        return str(self._output / line.bag) if line.bag else ""
