@@ -130,7 +130,7 @@ class SimulatorNode(Node):
 
     def _make_publishers(self) -> None:
         quality = topics.sensor(self.parameters.lockstep)
-        self._clock = self.create_publisher(Clock, topics.CLOCK, 10)
+        self._clock_publisher = self.create_publisher(Clock, topics.CLOCK, 10)
         self._arm = self.create_publisher(JointState, topics.ARM_JOINT_STATES, quality)
         self._pose = self.create_publisher(PoseStamped, topics.ARM_CURRENT_POSE, quality)
         self._hand = self.create_publisher(JointState, topics.HAND_JOINT_STATES, quality)
@@ -164,7 +164,7 @@ class SimulatorNode(Node):
 
     def publish_clock(self, stamp_ns: int) -> None:
         """See CellPorts."""
-        self._clock.publish(Clock(clock=convert.to_time(stamp_ns)))
+        self._clock_publisher.publish(Clock(clock=convert.to_time(stamp_ns)))
 
     def measure(self, stamp_ns: int) -> list[Any]:
         """See CellPorts. The privileged state is first: a scripted operator works while cameras render."""
