@@ -24,6 +24,8 @@ class DomainParameters:
     light_scale: float = 1.0
     # Force of each blade at which the tape parts, newtons.
     cut_force: float = 2.5
+    # How far scissors and arm may start from their nominal places, relative to the task's range; 0: always there.
+    start_spread: float = 1.0
 
     def __post_init__(self) -> None:
         """Raises ValueError for a scale or a force that is not positive, or a negative delay or noise."""
@@ -31,10 +33,9 @@ class DomainParameters:
             value = getattr(self, field.name)
             if field.name.endswith(("_scale", "_force", "_friction")) and value <= 0:
                 raise ValueError(f"{field.name} must be positive, got {value}")
-        if self.command_delay < 0 or self.joint_noise < 0:
-            raise ValueError(
-                f"command_delay and joint_noise must not be negative, got {self.command_delay}, {self.joint_noise}"
-            )
+        for name in ("command_delay", "joint_noise", "start_spread"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
 
 
 NOMINAL = DomainParameters()
@@ -49,4 +50,5 @@ SHIFTED = DomainParameters(
     light_scale=0.75,
     cut_force=3.0,
 )
-DOMAINS = {domain.name: domain for domain in (NOMINAL, SHIFTED)}
+FIXED_START = DomainParameters(name="fixed_start", start_spread=0.0)
+DOMAINS = {domain.name: domain for domain in (NOMINAL, SHIFTED, FIXED_START)}

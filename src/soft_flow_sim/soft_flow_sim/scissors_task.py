@@ -131,9 +131,9 @@ class ScissorsTask:
         self.assist.reset(self.data, enabled)
         self.cutter.reset()
         self._clear_episode()
-        place = self._random.uniform(-1.0, 1.0, 3)
+        place = self._random.uniform(-1.0, 1.0, 3) * self.domain.start_spread
         self._place_case(place[:2] * SCISSORS_POSITION_RANGE, place[2] * SCISSORS_YAW_RANGE)
-        start = self._random.uniform(-1.0, 1.0, 3) * _START_RANGE
+        start = self._random.uniform(-1.0, 1.0, 3) * _START_RANGE * self.domain.start_spread
         self.robot.reset(HOME_FLANGE.position + start, HOME_FLANGE.quaternion, OPEN_HAND, self._random)
         mujoco.mj_step(self.model, self.data, _SETTLE_STEPS)
         self.data.time = 0.0
