@@ -24,7 +24,7 @@ class DomainParameters:
     light_scale: float = 1.0
     # Force of each blade at which the tape parts, newtons.
     cut_force: float = 2.5
-    # How far scissors and arm may start from their nominal places, relative to the task's range; 0: always there.
+    # How far scissors and arm start from nominal, relative to the task's range; 0: always there.
     start_spread: float = 1.0
 
     def __post_init__(self) -> None:
