@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 POLL = 0.25  # s between looks at a running process
 GRACE = ((signal.SIGINT, 20.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))  # signal, s to wait for the end
@@ -32,16 +34,54 @@ class Ended:
         return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL_LINES:])
 
 
-def stop_group(process: subprocess.Popen[bytes]) -> None:
-    """End a process and its children: first as Ctrl-C does, then firmly."""
-    for number, wait in GRACE:
-        if process.poll() is not None:
-            return
-        os.killpg(process.pid, number)
+class WatchedProcess:
+    """A running command with its children; leaving the context stops them: as Ctrl-C does, then firmly."""
+
+    def __init__(self, command: Sequence[str], log: Path, environ: Mapping[str, str]) -> None:
+        """Start `command`; its output is appended to `log`."""
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as output:
+            output.write(f"$ {' '.join(command)}\n".encode())
+            output.flush()
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=dict(environ),
+                start_new_session=True,  # Ctrl-C reaches this process alone, which then stops the command
+            )
+
+    def running(self, wait: float = POLL) -> bool:
+        """Whether it still runs; waits up to `wait` seconds for its end."""
         try:
-            process.wait(timeout=wait)
+            self._process.wait(timeout=wait)
         except subprocess.TimeoutExpired:
-            continue
+            return True
+        return False
+
+    @property
+    def status(self) -> int:
+        """Exit status of the ended process; negative for a signal."""
+        return self._process.wait()
+
+    def stop(self) -> None:
+        """End it and its children."""
+        for number, wait in GRACE:
+            if self._process.poll() is not None:
+                return
+            os.killpg(self._process.pid, number)
+            self.running(wait)
+
+    def __enter__(self) -> Self:
+        """It runs already."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop it."""
+        self.stop()
 
 
 def run_watched(
@@ -59,38 +99,11 @@ def run_watched(
         environ: environment of the command.
         watch: called several times a second while it runs, and once at the end.
         limit: s; afterwards it is interrupted as by Ctrl-C and given time to finish cleanly.
-
-    Raises:
-        KeyboardInterrupt: passed on after the command was stopped.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
-    end = time.monotonic() + limit
-    with log.open("ab") as output:
-        output.write(f"$ {' '.join(command)}\n".encode())
-        output.flush()
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=dict(environ),
-            start_new_session=True,  # Ctrl-C reaches this process alone, which then stops the command
-        )
-        try:
-            timed_out = _wait(process, watch, end)
-        finally:
-            stop_group(process)
-    watch()
-    return Ended(process.returncode, timed_out, log)
-
-
-def _wait(process: subprocess.Popen[bytes], watch: Callable[[], None], end: float) -> bool:
-    """Wait for the end of the process; True if the time was over before."""
-    while True:
-        try:
-            process.wait(timeout=POLL)
-            return False
-        except subprocess.TimeoutExpired:
+    end, timed_out = time.monotonic() + limit, False
+    with WatchedProcess(command, log, environ) as process:
+        while process.running() and not timed_out:
             watch()
-        if time.monotonic() > end:
-            return True
+            timed_out = time.monotonic() > end
+    watch()
+    return Ended(process.status, timed_out, log)
