@@ -65,7 +65,7 @@ class EpisodeArchive:
             if path.name in known or not (path / "metadata.yaml").exists():
                 continue
             with Reader(path) as reader:
-                summary = (reader.metadata.custom or {}).get(SUMMARY_KEY)
+                summary = (reader.storage.metadata.custom or {}).get(SUMMARY_KEY)
             if summary is None:
                 raise OutputError(f"{path} is no bag of this program; choose another output folder")
             append_line(self._output, EpisodeLine(**json.loads(summary)))
