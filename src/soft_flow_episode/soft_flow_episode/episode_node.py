@@ -12,55 +12,34 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.client import Client
 from rclpy.context import Context
 from rclpy.duration import Duration
-from rclpy.node import Node
 from rclpy.parameter import Parameter
-from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from soft_flow_contract import topics
-from soft_flow_contract.graph_node import (
-    STEADY,
-    Diagnostics,
-    Readiness,
-    declare_parameters,
-    diagnostic_status,
-    run_node,
-)
+from soft_flow_contract.graph_node import STEADY, Diagnostics, diagnostic_status, run_node
 from soft_flow_contract.message_conversion import to_nanoseconds, to_time
-from soft_flow_contract.task_specification import TaskSpecification
 from soft_flow_episode.bag_writer import BagWriter
 from soft_flow_episode.episode_archive import EpisodeArchive
-from soft_flow_episode.episode_parameters import EpisodeParameters
+from soft_flow_episode.episode_endpoints_node import EpisodeEndpointsNode
 from soft_flow_episode.episode_plan import DISCARD, LABELS, EpisodeLine, EpisodePlan
 from soft_flow_episode.episode_progress import EpisodeProgress
 from soft_flow_episode.episode_state_machine import EpisodeStateMachine, Phase, PhaseError, oracle_label
 from soft_flow_episode.message_conversion import stamp_of, to_outcome, to_transitions
-from soft_flow_episode.peer_readiness import PeerReadiness
 from soft_flow_episode.step_joiner import StepJoiner
-from soft_flow_msgs.msg import (
-    ArbiterState,
-    EpisodeState,
-    EpisodeSummary,
-    ExecutedAction,
-    Observation,
-    TaskOutcome,
-    Transition,
-)
+from soft_flow_msgs.msg import ArbiterState, TaskOutcome
 from soft_flow_msgs.srv import EndEpisode, LabelEpisode, ResetWorld, SetMode, StartEpisode
 
 MODES = {"policy": ArbiterState.MODE_POLICY, "teleop": ArbiterState.MODE_TELEOP}
 SUPERVISION_S = 0.1
-NOT_READY, TOO_MANY_INVALID, REFUSED = 3, 4, 5  # exit statuses
+NOT_READY, TOO_MANY_INVALID = 3, 4  # exit statuses
 
 
-class EpisodeNode(Node):
+class EpisodeNode(EpisodeEndpointsNode):
     """Thin shell over state machine, joiner and archive."""
 
     def __init__(self, context: Context | None = None, overrides: list[Parameter] | None = None) -> None:
-        super().__init__("episode_node", context=context, parameter_overrides=overrides or [])
-        self._parameters = declare_parameters(self, EpisodeParameters)
-        self._parameters.require_choices()
-        self._specification = TaskSpecification.load(self._parameters.task_file)
+        super().__init__(context, overrides)
+        parameters = self.parameters
         self._machine = EpisodeStateMachine()
         self._joiner: StepJoiner | None = None
         self._early: deque[tuple[str, int, Any]] = deque(
@@ -68,82 +47,55 @@ class EpisodeNode(Node):
         )  # messages before the start stamp is known
         self._epoch, self._arbiter = 0, ArbiterState()
         self._began_ns = self._progressed_ns = STEADY.now().nanoseconds
-        self._exit: tuple[int, str] | None = None
         self._last_line: EpisodeLine | None = None
-        parameters = self._parameters
+        self._ready = False
         self._plan = EpisodePlan(parameters.episodes, parameters.first_seed, parameters.max_invalid)
-        self._make_endpoints()
         self._archive = self._open_archive()
+        self._exit = (0, "") if parameters.auto_start and self._plan.done else None
         self._progress = EpisodeProgress(parameters.episodes, self._plan.valid)
         for note in self._archive.notes:
             self._progress.say(note)
-        self._make_readiness()
+        self.subscribe(
+            lambda raw: self._take("add_observation", stamp_of(raw), raw),
+            lambda action: self._take("add_action", to_nanoseconds(action.header.stamp), action),
+            self._on_outcome,
+            self._on_arbiter,
+        )
+        self.create_service(StartEpisode, topics.EPISODE_START, self._on_start_request)
+        self.create_service(EndEpisode, topics.EPISODE_END, self._on_end_request)
+        self.create_service(LabelEpisode, topics.EPISODE_LABEL, self._on_label_request)
         self._diagnostics = Diagnostics(self, self.status)
-        self._specification_publisher.publish(String(data=self._specification.canonical_json()))
         self._publish_state()
         self.create_timer(SUPERVISION_S, self._supervise, clock=STEADY)
 
     def _open_archive(self) -> EpisodeArchive:
-        output, writer = Path(self._parameters.output).expanduser(), None
-        if self._parameters.record:
+        output, writer = Path(self.parameters.output).expanduser(), None
+        if self.parameters.record:
             messages = Path(get_package_share_directory("soft_flow_msgs")) / "msg"
-            writer = BagWriter(output, messages, self._transitions.topic_name, topics.TRANSITION_STREAM.depth)
+            writer = BagWriter(output, messages, self.transitions.topic_name, topics.TRANSITION_STREAM.depth)
         return EpisodeArchive(output, writer, self._plan)
 
-    def _make_endpoints(self) -> None:
-        self._transitions = self.create_publisher(Transition, topics.TRANSITIONS, topics.TRANSITION_STREAM)
-        self._state = self.create_publisher(EpisodeState, topics.EPISODE_STATE, topics.STATE)
-        self._specification_publisher = self.create_publisher(String, topics.TASK_SPECIFICATION, topics.STATE)
-        self._inputs = [
-            self.create_subscription(
-                Observation, topics.OBSERVATION, self._on_observation, topics.OBSERVATIONS, raw=True
-            ),
-            self.create_subscription(ExecutedAction, topics.EXECUTED_ACTION, self._on_action, topics.ACTIONS),
-            self.create_subscription(TaskOutcome, topics.TASK_OUTCOME, self._on_outcome, topics.ACTIONS),
-            self.create_subscription(ArbiterState, topics.ARBITER_STATE, self._on_arbiter, topics.STATE),
-        ]
-        self._reset = self.create_client(ResetWorld, topics.SIMULATION_RESET)
-        self._set_mode = self.create_client(SetMode, topics.SET_MODE)
-        self._start = self.create_client(Trigger, topics.SIMULATION_START)
-        self.create_service(StartEpisode, topics.EPISODE_START, self._on_start_request)
-        self.create_service(EndEpisode, topics.EPISODE_END, self._on_end_request)
-        self.create_service(LabelEpisode, topics.EPISODE_LABEL, self._on_label_request)
-
-    # Readiness and supervision
-
-    def _make_readiness(self) -> None:
-        self._readiness = Readiness(self, [], self._inputs)
-        names = self._parameters.required_node_names
-        clients = {name: self.create_client(Trigger, f"{name}/ready") for name in names}
-        self._peers = PeerReadiness(clients, Trigger.Request)
-        self._ready = False
-
-    def _waiting(self) -> str:
-        """What the graph waits for; empty if nothing."""
-        self._peers.poll()
-        clients = (self._reset, self._set_mode, self._start)
-        services = [client.srv_name for client in clients if not client.service_is_ready()]
-        return self._peers.waiting([*self._readiness.missing(), *services])
+    @property
+    def _active(self) -> bool:
+        return self._machine.phase in (Phase.PREPARING, Phase.RUNNING)
 
     def _supervise(self) -> None:
         if self._exit is not None:
             self._leave(*self._exit)
         waited_s = (STEADY.now().nanoseconds - self._progressed_ns) * 1e-9
         if not self._ready:
-            waiting = self._waiting()
+            waiting = self.waiting()
             self._ready = not waiting
-            if waiting and self._parameters.auto_start and waited_s > self._parameters.ready_timeout:
+            if waiting and self.parameters.auto_start and waited_s > self.parameters.ready_timeout:
                 self._exit = NOT_READY, f"the graph is not ready after {waited_s:.0f} s: {waiting}"
-        if self._ready and self._machine.phase is Phase.IDLE and self._parameters.auto_start:
+        if self._ready and self._machine.phase is Phase.IDLE and self.parameters.auto_start:
             self._next_episode()
-        elif self._machine.phase in (Phase.PREPARING, Phase.RUNNING) and (
-            waited_s > self._parameters.stall_limit
-        ):
+        elif self._active and waited_s > self.parameters.stall_limit:
             what = f"waits for the {self._joiner.missing()}" if self._joiner else "a service does not answer"
             self._discard(f"no progress for {waited_s:.0f} s: {what}")
 
     def _leave(self, status: int, text: str) -> None:
-        self._transitions.wait_for_all_acked(Duration(seconds=5))
+        self.transitions.wait_for_all_acked(Duration(seconds=5))
         self._progress.close()
         if text:
             print(f"error: {text}", file=sys.stderr, flush=True)
@@ -166,15 +118,15 @@ class EpisodeNode(Node):
         self._began_ns = self._progressed_ns = STEADY.now().nanoseconds
         self._publish_state()
         request = ResetWorld.Request(episode_id=self._machine.episode_id, seed=seed)
-        request.grasp_assist = self._parameters.grasp_assist
-        self._call(self._reset, request, self._on_reset)
+        request.grasp_assist = self.parameters.grasp_assist
+        self._call(self.reset_client, request, self._on_reset)
 
     def _call(self, client: Client, request: Any, then: Callable[[Any], None]) -> None:
         """Call a service; a refusal discards the episode, an answer that comes too late is ignored."""
         episode_id = self._machine.episode_id
 
         def answered(future: Any) -> None:
-            if self._machine.episode_id != episode_id or self._machine.phase > Phase.RUNNING:
+            if self._machine.episode_id != episode_id or not self._active:
                 return
             response = future.result()
             if response.success:
@@ -185,29 +137,23 @@ class EpisodeNode(Node):
         client.call_async(request).add_done_callback(answered)
 
     def _on_reset(self, response: ResetWorld.Response) -> None:
-        spec, start_ns = self._specification, to_nanoseconds(response.start)
-        max_steps = self._parameters.max_steps or spec.episode.max_steps
+        spec, start_ns = self.specification, to_nanoseconds(response.start)
+        max_steps = self.parameters.max_steps or spec.episode.max_steps
         self._joiner = StepJoiner(self._machine.episode_id, start_ns, spec.dt_ns, max_steps)
         for add, stamp_ns, item in self._early:
             getattr(self._joiner, add)(stamp_ns, item)
-        request = SetMode.Request(mode=MODES[self._parameters.mode], epoch_start=to_time(start_ns))
-        self._call(self._set_mode, request, self._on_mode)
+        request = SetMode.Request(mode=MODES[self.parameters.mode], epoch_start=to_time(start_ns))
+        self._call(self.mode_client, request, self._on_mode)
 
     def _on_mode(self, response: SetMode.Response) -> None:
         self._epoch = response.epoch
         self._progressed_ns = STEADY.now().nanoseconds
         self._machine.run()  # before the world is let go: its first samples may come before its answer
         self._publish_state()
-        self._call(self._start, Trigger.Request(), lambda _: None)
+        self._call(self.start_client, Trigger.Request(), lambda _: None)
         self._advance()
 
     # Running
-
-    def _on_observation(self, raw: bytes) -> None:
-        self._take("add_observation", stamp_of(raw), raw)
-
-    def _on_action(self, message: ExecutedAction) -> None:
-        self._take("add_action", to_nanoseconds(message.header.stamp), message)
 
     def _on_outcome(self, message: TaskOutcome) -> None:
         self._take("add_outcome", to_nanoseconds(message.header.stamp), to_outcome(message))
@@ -216,7 +162,7 @@ class EpisodeNode(Node):
     def _take(self, add: str, stamp_ns: int, item: Any) -> None:
         if self._joiner is None:
             self._early.append((add, stamp_ns, item))
-        elif self._machine.phase is Phase.PREPARING or self._machine.phase is Phase.RUNNING:
+        elif self._active:
             getattr(self._joiner, add)(stamp_ns, item)
             self._advance()
 
@@ -235,14 +181,14 @@ class EpisodeNode(Node):
         elif self._joiner.complete:
             self._machine.end()
             self._hold()
-            if self._parameters.label == "oracle":
+            if self.parameters.label == "oracle":
                 self._label(oracle_label(self._joiner.joined().last))
             else:
                 self._publish_state()
-                self._progress.say(f"episode {self._machine.episode_id} waits for its label (episode/label)")
+                self._progress.say(f"episode {self._machine.episode_id} waits for episode/label")
 
     def _hold(self) -> None:
-        self._set_mode.call_async(SetMode.Request(mode=ArbiterState.MODE_HOLD))
+        self.mode_client.call_async(SetMode.Request(mode=ArbiterState.MODE_HOLD))
 
     # Finishing
 
@@ -261,26 +207,26 @@ class EpisodeNode(Node):
         machine, joiner = self._machine, self._joiner
         if machine.outcome == DISCARD or joiner is None:
             steps = joiner.steps if joiner else 0
-            line = self._parameters.summarize(machine, steps, {}, [], self._wall_seconds())
+            line = self.parameters.summarize(machine, steps, {}, [], self._wall_seconds())
             self._archive.drop(line)
         else:
             episode = joiner.joined()
             transitions = to_transitions(machine.episode_id, episode, machine.outcome)
-            line = self._parameters.summarize(
+            line = self.parameters.summarize(
                 machine, len(episode), episode.last.flags, episode.actions, self._wall_seconds()
             )
             line = self._archive.keep(
-                line, transitions, self._parameters.custom_data(self._specification, line)
+                line, transitions, self.parameters.custom_data(self.specification, line)
             )
             for _, data in transitions:
-                self._transitions.publish(data)
+                self.transitions.publish(data)
         self._plan.finish(line.outcome)
         self._last_line = line
         self._progress.finished(line, self._plan.valid)
-        machine.finish(last=self._parameters.auto_start and (self._plan.done or bool(self._plan.failed)))
+        machine.finish(last=self.parameters.auto_start and (self._plan.done or bool(self._plan.failed)))
         self._joiner = None
         self._publish_state()
-        if self._parameters.auto_start:
+        if self.parameters.auto_start:
             self._next_episode()
 
     def _wall_seconds(self) -> float:
@@ -290,7 +236,7 @@ class EpisodeNode(Node):
 
     def _on_start_request(self, request: Any, response: StartEpisode.Response) -> StartEpisode.Response:
         if not self._ready:
-            response.message = f"the graph is not ready: {self._waiting()}"
+            response.message = f"the graph is not ready: {self.waiting()}"
             return response
         try:
             self._begin(request.seed if request.seed >= 0 else self._plan.take_seed())
@@ -335,35 +281,17 @@ class EpisodeNode(Node):
         return response
 
     def _publish_state(self) -> None:
-        machine = self._machine
-        state = EpisodeState(state=int(machine.phase), episode_id=machine.episode_id, seed=machine.seed)
-        state.header.stamp = self.get_clock().now().to_msg()
-        state.episode_index, state.episodes = self._plan.index, self._plan.episodes
-        state.step = self._joiner.steps if self._joiner else 0
-        if (line := self._last_line) is not None:
-            state.last_outcome = line.outcome
-            state.finished = [self._summary(line)]
-        self._state.publish(state)
-
-    def _summary(self, line: EpisodeLine) -> EpisodeSummary:
-        return EpisodeSummary(
-            episode_id=line.id,
-            seed=line.seed,
-            outcome=line.outcome,
-            reason=line.reason,
-            steps=line.steps,
-            flag_names=list(line.flags),
-            flags=list(line.flags.values()),
-            missed_deadlines=line.missed,
-            bag=self._archive.bag_path(line),
-        )
+        steps = self._joiner.steps if self._joiner else 0
+        line = self._last_line
+        bag = self._archive.bag_path(line) if line is not None else ""
+        self.publish_state(self._machine, self._plan, steps, line, bag)
 
     def status(self) -> DiagnosticStatus:
         """Phase and counts; what is waited for before the first episode."""
         plan = self._plan
         values = {"phase": self._machine.phase.name, "episodes": f"{plan.valid}/{plan.episodes}"}
         values |= {"invalid": plan.invalid, "seed": self._machine.seed}
-        if not self._ready and (waiting := self._waiting()):
+        if not self._ready and (waiting := self.waiting()):
             return diagnostic_status(self, DiagnosticStatus.WARN, waiting, values)
         level = DiagnosticStatus.WARN if plan.invalid else DiagnosticStatus.OK
         return diagnostic_status(self, level, self._machine.phase.name.lower(), values)
