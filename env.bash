@@ -10,7 +10,7 @@ if [ -d "$VIRTUAL_ENV/share/ament_index" ]; then
         _soft_flow_path="${_soft_flow_path#:}"; _soft_flow_path="${_soft_flow_path%:}"
         export "$_soft_flow_name=$VIRTUAL_ENV${_soft_flow_path:+:$_soft_flow_path}"
     done
-    export ROS_DISTRO=jazzy ROS_VERSION=2 ROS_PYTHON_VERSION=3 RMW_IMPLEMENTATION=rmw_fastrtps_cpp
+    export RMW_IMPLEMENTATION=rmw_fastrtps_cpp
     unset _soft_flow_name _soft_flow_path
 fi
 [ -f "$_soft_flow_root/install/setup.bash" ] && . "$_soft_flow_root/install/setup.bash"

@@ -57,6 +57,12 @@ def train_command(bags: Path, output: Path, task: Path, *options: str) -> list[s
     return [*program, "--bags", str(bags), "--task", str(task), *options]
 
 
+def watch_command(output: Path, task: Path) -> list[str]:
+    """Note the wall times of a running graph's control loop into `output`."""
+    program = [sys.executable, "-m", "soft_flow_bringup.control_loop_node"]
+    return [*program, "--output", str(output), "--task", str(task)]
+
+
 def task_file(task: str) -> Path:
     """Specification of a task by name."""
     return find_workspace().root / "config" / "tasks" / f"{task}.yaml"

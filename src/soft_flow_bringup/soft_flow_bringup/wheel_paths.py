@@ -13,9 +13,7 @@ import re
 from pathlib import Path
 
 _PYTHON_HEADERS = re.compile(r"/opt/python/cp3\d+-cp3\d+/include/python3\.\d+")
-_NUMPY_HEADERS = re.compile(
-    r"/opt/python/cp3\d+-cp3\d+/lib/python3\.\d+/site-packages/numpy/_?core/include"
-)
+_NUMPY_HEADERS = re.compile(r"/opt/python/cp3\d+-cp3\d+/lib/python3\.\d+/site-packages/numpy/_?core/include")
 
 
 def corrected_text(text: str, python_headers: str, numpy_headers: str) -> str:

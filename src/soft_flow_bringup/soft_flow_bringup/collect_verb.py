@@ -1,0 +1,40 @@
+"""Record demonstrations through the ROS graph: one MCAP bag an episode in the output folder.
+
+Starts launch/teleop.launch.xml. Further NAME:=VALUE go to the launch file; `./soft-flow launch
+launch/teleop.launch.xml --show-args` lists them.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from soft_flow_bringup.launch_verb import launch
+from soft_flow_bringup.workspace import Workspace
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `soft-flow collect`."""
+    parser.add_argument("--output", type=Path, required=True, help="folder that receives the bags")
+    parser.add_argument("--episodes", type=int, default=40, help="how many episodes (default: %(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of the first episode (default: %(default)s)"
+    )
+    parser.add_argument("--task", default="scissors", help="task in config/tasks (default: %(default)s)")
+    parser.add_argument("--operator", default="scripted", help="teleoperation device (default: %(default)s)")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="NAME:=VALUE", help="further arguments of the launch file"
+    )
+
+
+def main(arguments: argparse.Namespace, workspace: Workspace) -> int:
+    """Launch the graph and return its exit status."""
+    values = {
+        "output": str(arguments.output.resolve()),
+        "episodes": str(arguments.episodes),
+        "first_seed": str(arguments.seed),
+        "task": arguments.task,
+        "operator": arguments.operator,
+    }
+    own = [f"{name}:={value}" for name, value in values.items()]
+    return launch(workspace, "teleop.launch.xml", [*own, *arguments.overrides])

@@ -1,0 +1,24 @@
+"""The whole path in one go: demonstrations through the ROS graph, imitation from their bags, rollouts, report.
+
+Further arguments go to soft_flow_bringup.demo.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from soft_flow_bringup.child_process import run_to_end
+from soft_flow_bringup.workspace import Workspace
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `soft-flow demo`."""
+    parser.add_argument(
+        "options", nargs=argparse.REMAINDER, help="options of `python -m soft_flow_bringup.demo`"
+    )
+
+
+def main(arguments: argparse.Namespace, workspace: Workspace) -> int:
+    """Run the demo."""
+    return run_to_end([sys.executable, "-m", "soft_flow_bringup.demo", *arguments.options], workspace.root)
