@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 
-class PackageNotFound(LookupError):
+class PackageNotFoundError(LookupError):
     """No prefix on AMENT_PREFIX_PATH holds the package or the program; the text says what there is."""
 
 
@@ -23,7 +23,7 @@ def find_package_prefix(package: str, environ: Mapping[str, str]) -> Path:
     """Return the prefix that a package is installed in; the first one on AMENT_PREFIX_PATH wins.
 
     Raises:
-        PackageNotFound: naming the nearest known package.
+        PackageNotFoundError: naming the nearest known package.
     """
     prefixes = _prefixes(environ)
     for prefix in prefixes:
@@ -32,14 +32,16 @@ def find_package_prefix(package: str, environ: Mapping[str, str]) -> Path:
     known = sorted({marker.name for prefix in prefixes for marker in (prefix / _MARKERS).glob("*")})
     near = difflib.get_close_matches(package, known, n=1)
     hint = f"Did you mean {near[0]!r}?" if near else f"There are {len(known)} packages on AMENT_PREFIX_PATH."
-    raise PackageNotFound(f"package {package!r} is not installed. {hint} Build it with ./soft-flow setup.")
+    raise PackageNotFoundError(
+        f"package {package!r} is not installed. {hint} Build it with ./soft-flow setup."
+    )
 
 
 def find_package_share(package: str, environ: Mapping[str, str]) -> Path:
     """Return a package's share folder.
 
     Raises:
-        PackageNotFound: the package is not installed.
+        PackageNotFoundError: the package is not installed.
     """
     return find_package_prefix(package, environ) / "share" / package
 
@@ -48,13 +50,13 @@ def find_program(package: str, program: str, environ: Mapping[str, str]) -> Path
     """Return the executable `program` of a package (in its lib/PACKAGE folder).
 
     Raises:
-        PackageNotFound: the package is not installed or has no such program.
+        PackageNotFoundError: the package is not installed or has no such program.
     """
     folder = find_package_prefix(package, environ) / "lib" / package
     file = folder / program
     if file.is_file() and os.access(file, os.X_OK):
         return file
     known = sorted(item.name for item in folder.glob("*") if item.is_file() and os.access(item, os.X_OK))
-    raise PackageNotFound(
+    raise PackageNotFoundError(
         f"package {package!r} has no executable {program!r}; it has: {', '.join(known) or 'none'}"
     )

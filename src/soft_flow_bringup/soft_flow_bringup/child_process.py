@@ -9,8 +9,8 @@ from pathlib import Path
 def run_to_end(command: list[str], folder: Path) -> int:
     """Run a command with the terminal as it is; return its exit status (128 + signal if one ended it).
 
-    Ctrl-C reaches the child directly (same process group); here it is only awaited, so that the child can save what
-    it has and its own exit status is the answer.
+    Ctrl-C reaches the child directly (same process group); here it is only awaited, so that the child can
+    save what it has and its own exit status is the answer.
     """
     process = subprocess.Popen(command, cwd=folder)
     while True:

@@ -1,6 +1,6 @@
 """The `soft-flow` command: parse a verb, make sure that what it needs is there, hand over to it.
 
-Imported by a bare Python before set-up, so at the top only the standard library; verbs are imported when they run.
+Imported by a bare Python before set-up, so the modules of verbs import what set-up installs only when they run.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from soft_flow_bringup.debian_packages import MissingSystemPackages
+from soft_flow_bringup.debian_packages import MissingSystemPackagesError
 from soft_flow_bringup.environment_setup import SetupError, set_up, stale_parts
 from soft_flow_bringup.workspace import Workspace, find_workspace
 
@@ -21,7 +22,7 @@ _INSIDE = "SOFT_FLOW_INSIDE"  # set in the environment once env.bash was sourced
 
 @dataclass(frozen=True)
 class Verb:
-    """One verb: its help, the module with `add_arguments(parser)` and `main(arguments, workspace) -> int`.
+    """One verb: help and the module with `add_arguments(parser)` and `main(arguments, workspace) -> int`.
 
     A verb that `sets_up` is preceded by set-up where that is due; one that `enters` runs in the environment of
     the workspace, if there is one.
@@ -79,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if verb.enters and workspace.python.exists():
                 _enter(workspace, argv)
         return int(_module(verb).main(arguments, workspace))
-    except (SetupError, MissingSystemPackages) as error:
+    except (SetupError, MissingSystemPackagesError) as error:
         print(f"soft-flow {verb.name}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -87,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _module(verb: Verb):  # noqa: ANN202 - a module
+def _module(verb: Verb) -> Any:
     return importlib.import_module(f"soft_flow_bringup.{verb.module}")
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class SystemNeed:
-    """Something that pip cannot install: what it is for, the Debian package, and how to see that it is there."""
+    """Something that pip cannot install: the Debian package, what it is for, how to see that it is there."""
 
     package: str
     purpose: str
@@ -90,7 +90,7 @@ def apt_line(needs: list[SystemNeed], as_root: bool) -> str:
     return f"{prefix}apt-get update && {prefix}apt-get install -y --no-install-recommends {names}"
 
 
-class MissingSystemPackages(RuntimeError):
+class MissingSystemPackagesError(RuntimeError):
     """The machine lacks packages that only its administrator can install."""
 
 
@@ -104,7 +104,7 @@ def ensure_system_packages(run: Callable[[str, list[str]], None]) -> bool:
         Whether anything had to be installed.
 
     Raises:
-        MissingSystemPackages: something is missing and cannot be installed from here.
+        MissingSystemPackagesError: something is missing and cannot be installed from here.
     """
     missing = missing_packages(system_needs())
     if not missing:
@@ -117,10 +117,10 @@ def ensure_system_packages(run: Callable[[str, list[str]], None]) -> bool:
                 ["bash", "-c", "export DEBIAN_FRONTEND=noninteractive; " + apt_line(missing, True)],
             )
         except subprocess.CalledProcessError as error:
-            raise MissingSystemPackages(_explanation(missing, as_root)) from error
+            raise MissingSystemPackagesError(_explanation(missing, as_root)) from error
         missing = missing_packages(missing)
     if missing:
-        raise MissingSystemPackages(_explanation(missing, as_root))
+        raise MissingSystemPackagesError(_explanation(missing, as_root))
     return True
 
 

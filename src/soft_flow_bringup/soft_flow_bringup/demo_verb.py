@@ -1,4 +1,4 @@
-"""The whole path in one go: demonstrations through the ROS graph, imitation from their bags, rollouts, report.
+"""The whole path in one go: demonstrations through the ROS graph, imitation, rollouts, report.
 
 Further arguments go to soft_flow_bringup.demo.
 """

@@ -45,7 +45,7 @@ def listen() -> int:
     rclpy.try_shutdown()
     took = time.monotonic() - began
     print(
-        f"a message between two processes after {took:.1f} s" if heard else f"no message within {took:.0f} s"
+        f"a message between two processes after {took:.2f} s" if heard else f"no message within {took:.0f} s"
     )
     return 0 if heard else 1
 

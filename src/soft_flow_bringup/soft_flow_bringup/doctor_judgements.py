@@ -33,7 +33,10 @@ def judge_python(version: tuple[int, int], executable: str) -> Finding:
     detail = f"{version[0]}.{version[1]} ({executable})"
     if low <= version <= high:
         return good("Python", detail)
-    remedy = f"install Python {low[0]}.{low[1]} to {high[0]}.{high[1]}, then SOFT_FLOW_PYTHON=... ./soft-flow setup"
+    remedy = (
+        f"install Python {low[0]}.{low[1]} to {high[0]}.{high[1]}, "
+        "then SOFT_FLOW_PYTHON=/path/to/it ./soft-flow setup"
+    )
     return fault("Python", detail, remedy)
 
 
@@ -113,8 +116,8 @@ def judge_discovery(probe: ProbeResult) -> Finding:
     if probe.status == 0:
         return good("DDS discovery", probe.last_line)
     remedy = (
-        "let the loopback interface multicast (sudo ip link set lo multicast on), allow UDP 7400-7700 in the firewall, "
-        "unset ROS_DISCOVERY_SERVER and FASTRTPS_DEFAULT_PROFILES_FILE"
+        "let the loopback interface multicast (sudo ip link set lo multicast on), allow UDP 7400-7700 in the "
+        "firewall, unset ROS_DISCOVERY_SERVER and FASTRTPS_DEFAULT_PROFILES_FILE"
     )
     return fault("DDS discovery", probe.last_line or "no answer", remedy)
 

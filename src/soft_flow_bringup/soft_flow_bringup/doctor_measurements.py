@@ -57,7 +57,8 @@ def probe_discovery() -> ProbeResult:
     with own_domain(os.environ) as domain:
         talker = subprocess.Popen(
             [sys.executable, *program, "talk"],
-            env={**os.environ, **domain}, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env={**os.environ, **domain},
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:
             return probe([*program, "listen"], domain)

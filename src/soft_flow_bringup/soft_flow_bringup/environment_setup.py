@@ -1,7 +1,7 @@
 """Make everything that the workspace needs: system packages, virtual environment, build.
 
-Every step is skipped when its result is there and current, so that set-up can be repeated and resumed after an
-interruption. Only the standard library is imported here: set-up runs before anything is installed.
+Every step is skipped when its result is there and current, so that set-up can be repeated, and resumed after
+an interruption. Only the standard library is imported here: set-up runs before anything is installed.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def set_up(workspace: Workspace, environ: Mapping[str, str], rebuild: bool = Fal
 
     Raises:
         SetupError: a step failed.
-        MissingSystemPackages: the administrator has to install something first.
+        MissingSystemPackagesError: the administrator has to install something first.
     """
     with _one_at_a_time(workspace):
         native = native_ros_prefix(environ, workspace)
@@ -125,7 +125,7 @@ def check_interpreter(native: Path | None) -> None:
             )
     elif platform.machine() != _MACHINE or sys.platform != "linux":
         raise SetupError(
-            f"{found}: the ROS 2 wheels are for x86-64 Linux; install ROS 2 Jazzy and source it first."
+            f"{found}: the ROS 2 wheels are for x86-64 Linux. Install ROS 2 Jazzy and source it first."
         )
 
 

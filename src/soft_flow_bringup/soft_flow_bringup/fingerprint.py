@@ -35,8 +35,8 @@ def environment_fingerprint(workspace: Workspace, native: Path | None, python_ve
 def build_fingerprint(workspace: Workspace) -> str:
     """Return the hash of what a build depends on.
 
-    That is the content of build files and interfaces, and the names (not the content: it is linked) of all files that
-    are installed as data.
+    That is the content of build files and interfaces, and the names (not the content: it is linked) of all
+    files that are installed as data.
     """
     parts: list[bytes] = []
     for file in sorted(workspace.source.rglob("*")):

@@ -1,7 +1,7 @@
 """Turn a launch file and its arguments into the processes to start, with the scoping of `ros2 launch`.
 
-Values set by `let`, `arg` and the arguments of an `include` stay until the end of the enclosing `group`, beyond the
-end of an included file: an include opens no scope, a group does. `set_env` and `push_ros_namespace` likewise.
+Values set by `let`, `arg` and the arguments of an `include` stay until the end of the enclosing `group`, beyond
+the end of an included file: an include opens no scope, a group does. `set_env` and `push_ros_namespace` likewise.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from soft_flow_bringup.ament_index import PackageNotFound, find_program
+from soft_flow_bringup.ament_index import PackageNotFoundError, find_program
 from soft_flow_bringup.launch_substitution import Scope, SubstitutionError, is_true, substitute
 from soft_flow_bringup.launch_xml import Element, LaunchFileError, read_launch_file
 from soft_flow_bringup.parameter_value import parameter_value
@@ -74,7 +74,7 @@ def expand(file: Path, arguments: Mapping[str, str], environ: Mapping[str, str])
 
 
 def declared_arguments(root: Element, depth: int = 0) -> dict[str, DeclaredArgument]:
-    """Return the arguments that a file and the files it includes declare (where their names need no argument)."""
+    """Return the arguments that a file and its includes declare (includes whose name needs no argument)."""
     declared: dict[str, DeclaredArgument] = {}
     for element in _descendants(root):
         if element.tag == "arg" and "value" not in element.attributes:
@@ -89,7 +89,7 @@ def declared_arguments(root: Element, depth: int = 0) -> dict[str, DeclaredArgum
         elif element.tag == "include" and depth < _DEEPEST_INCLUDE:
             try:
                 file = Path(substitute(element["file"], Scope({}, {}, element.file.parent)))
-            except (SubstitutionError, PackageNotFound):
+            except (SubstitutionError, PackageNotFoundError):
                 continue  # depends on a value: its own arguments are seen when it is included
             if file.is_file():
                 given = {child["name"] for child in element.children}
@@ -122,7 +122,7 @@ class _Expander:
         scope = Scope(state.variables, state.environment, element.file.resolve().parent)
         try:
             return substitute(element.attributes.get(name, default), scope)
-        except (SubstitutionError, PackageNotFound) as error:
+        except (SubstitutionError, PackageNotFoundError) as error:
             raise LaunchFileError(element, f"{name}: {error}") from error
 
     def _truth(self, element: Element, name: str, state: _State) -> bool:
@@ -175,7 +175,7 @@ class _Expander:
             program = find_program(
                 self._value(element, "pkg", state), self._value(element, "exec", state), state.environment
             )
-        except PackageNotFound as error:
+        except PackageNotFoundError as error:
             raise LaunchFileError(element, str(error)) from error
         name = self._value(element, "name", state)
         namespace = joined_namespace(state.namespace, self._value(element, "namespace", state))

@@ -1,4 +1,4 @@
-"""Show what the processes of a launched graph print, each line prefixed with its process in a colour of its own."""
+"""Show what the processes of a launched graph print, each line prefixed with its process in a colour."""
 
 from __future__ import annotations
 

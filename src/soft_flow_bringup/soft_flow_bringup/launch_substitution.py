@@ -43,7 +43,7 @@ def substitute(text: str, scope: Scope) -> str:
 
 
 def check_substitutions(text: str) -> None:
-    """Refuse unknown substitutions without evaluating any, so that branches not taken are checked as well.
+    """Refuse unknown substitutions without evaluating any: branches not taken are checked as well.
 
     Raises:
         SubstitutionError: a substitution is not understood.

@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -73,7 +73,7 @@ def _hand_over(arguments: list[str]) -> int:
     return run_to_end(["ros2", "launch", *arguments], Path.cwd())
 
 
-def _reporting_errors(action) -> int:  # noqa: ANN001 - a callable without arguments
+def _reporting_errors(action: Callable[[], int]) -> int:
     from soft_flow_bringup.launch_xml import LaunchFileError
 
     try:

@@ -1,7 +1,7 @@
-"""Read a launch file into elements that know where they stand, and refuse what the runner does not understand.
+"""Read a launch file into elements that know where they stand, and refuse what is not understood.
 
-The subset below runs unmodified under `ros2 launch` of Jazzy, with the same meaning. Nothing outside it is ignored:
-a tag or attribute that is not listed is an error with file, line and tag.
+The subset below runs unmodified under `ros2 launch` of Jazzy, with the same meaning. Nothing outside it is
+ignored: a tag or attribute that is not listed is an error with file, line and tag.
 """
 
 from __future__ import annotations

@@ -86,9 +86,6 @@ class LoggedSteps:
     def _say(self, title: str, text: str, end: str) -> None:
         line = f"[{self._step}/{self._count}] {title}: {text}"
         width = shutil.get_terminal_size().columns - 1
-        if self._out.isatty():
-            line = "\r\x1b[2K" + line[:width]
-        else:
-            line = line[:200]
+        line = "\r\x1b[2K" + line[:width] if self._out.isatty() else line[:200]
         self._out.write(line + end)
         self._out.flush()

@@ -15,8 +15,8 @@ def parameter_value(text: str, kind: str | None = None) -> Any:
 
     Args:
         text: the value as written, substitutions done.
-        kind: one of PARAMETER_TYPES; None takes the type that YAML gives the text, and what is then no bool, int,
-            float, str or flat list of one of them stays text (an empty value, a date).
+        kind: one of PARAMETER_TYPES; None takes the type that YAML gives the text, and what is then no bool,
+            int, float, str or flat list of one of them stays text (an empty value, a date).
 
     Raises:
         ValueError: the text is not of that type.

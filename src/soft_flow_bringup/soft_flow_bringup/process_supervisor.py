@@ -1,7 +1,8 @@
 """Run the processes of a launched graph together, and end them together.
 
-The graph ends when all have ended, when a required one has, or on SIGINT or SIGTERM. Ending it means SIGINT to every
-process group, SIGTERM to those that are still there after a while, then SIGKILL; a further Ctrl-C shortens each wait.
+The graph ends when all have ended, when a required one has, or on SIGINT or SIGTERM. Ending it means SIGINT to
+every process group, SIGTERM to those that are still there after a while, then SIGKILL; a further Ctrl-C shortens
+each wait.
 """
 
 from __future__ import annotations
@@ -56,8 +57,8 @@ class ProcessSupervisor:
         """Run until the graph has ended.
 
         Returns:
-            0 if the required process that ended it ended with 0, or if all processes did; the status of the process
-            that failed otherwise (1 if a signal ended it); 130 after an interruption.
+            0 if the required process that ended it ended with 0, or if all processes did; the status of the
+            process that failed otherwise (1 if a signal ended it); 130 after an interruption.
         """
         with self._signals():
             while self._waiting or self._running:

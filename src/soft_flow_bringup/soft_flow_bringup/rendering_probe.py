@@ -1,4 +1,4 @@
-"""Render one frame with the MuJoCo backend that MUJOCO_GL names; prints what did it. A program of `doctor`."""
+"""Render one frame with the MuJoCo backend that MUJOCO_GL names (a program of `doctor`)."""
 
 from __future__ import annotations
 
@@ -27,13 +27,15 @@ def main() -> int:
     with mujoco.Renderer(model, 84, 84) as renderer:
         renderer.update_scene(data, camera="eye")
         renderer.render()
-        began = time.perf_counter()
-        picture = renderer.render()
-        duration = time.perf_counter() - began
+        durations = []
+        for _ in range(5):
+            began = time.perf_counter()
+            picture = renderer.render()
+            durations.append(time.perf_counter() - began)
     if picture.std() == 0:
         print("the frame is of one colour only")
         return 1
-    print(f"84 x 84 frame in {duration * 1e3:.1f} ms")
+    print(f"84 x 84 frame in {min(durations) * 1e3:.1f} ms")
     return 0
 
 
