@@ -1,6 +1,6 @@
 """The `soft-flow` command: parse a verb, make sure that what it needs is there, hand over to it.
 
-Imported by a bare Python before set-up, so the modules of verbs import what set-up installs only when they run.
+A bare Python imports this before set-up, so verbs import what set-up installs only when they run.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _INSIDE = "SOFT_FLOW_INSIDE"  # set in the environment once env.bash was sourced
 class Verb:
     """One verb: help and the module with `add_arguments(parser)` and `main(arguments, workspace) -> int`.
 
-    A verb that `sets_up` is preceded by set-up where that is due; one that `enters` runs in the environment of
-    the workspace, if there is one.
+    A verb that `sets_up` is preceded by set-up where that is due; one that `enters` runs in the environment
+    of the workspace, if there is one.
     """
 
     name: str

@@ -121,7 +121,7 @@ def check_interpreter(native: Path | None) -> None:
         if subprocess.run([sys.executable, "-c", "import rclpy"], capture_output=True).returncode:
             raise SetupError(
                 f"{found} cannot import rclpy of the sourced ROS 2 in {native}: set SOFT_FLOW_PYTHON to the "
-                "interpreter that it was built for (/usr/bin/python3), or use a shell where no ROS 2 is sourced."
+                "interpreter that it was built for (/usr/bin/python3), or a shell where no ROS 2 is sourced."
             )
     elif platform.machine() != _MACHINE or sys.platform != "linux":
         raise SetupError(
@@ -203,7 +203,10 @@ def _normal_name(name: str) -> str:
 
 def correct_environment(workspace: Workspace) -> None:
     """Correct the header paths of the ROS 2 wheels in the environment."""
-    program = "import json, numpy, sysconfig; print(json.dumps([sysconfig.get_path('include'), numpy.get_include()]))"
+    program = (
+        "import json, numpy, sysconfig; "
+        "print(json.dumps([sysconfig.get_path('include'), numpy.get_include()]))"
+    )
     answer = subprocess.run(
         [str(workspace.python), "-c", program], capture_output=True, text=True, check=True
     )

@@ -1,7 +1,8 @@
 """Turn a launch file and its arguments into the processes to start, with the scoping of `ros2 launch`.
 
-Values set by `let`, `arg` and the arguments of an `include` stay until the end of the enclosing `group`, beyond
-the end of an included file: an include opens no scope, a group does. `set_env` and `push_ros_namespace` likewise.
+Values set by `let`, `arg` and the arguments of an `include` stay until the end of the enclosing `group`,
+beyond the end of an included file: an include opens no scope, a group does. The same holds for `set_env` and
+`push_ros_namespace`.
 """
 
 from __future__ import annotations

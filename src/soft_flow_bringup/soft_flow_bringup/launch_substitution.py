@@ -81,7 +81,7 @@ class _Reader:
         return self._at < len(self._text)
 
     def template(self, ends: str) -> str:
-        """Read until one of the characters `ends` (not consumed), or the end of the text if there are none."""
+        """Read up to one of the characters `ends` (not consumed), or to the end of the text."""
         parts = []
         while self._more() and self._text[self._at] not in ends:
             if self._text.startswith("$(", self._at):

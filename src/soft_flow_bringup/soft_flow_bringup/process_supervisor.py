@@ -1,8 +1,8 @@
 """Run the processes of a launched graph together, and end them together.
 
-The graph ends when all have ended, when a required one has, or on SIGINT or SIGTERM. Ending it means SIGINT to
-every process group, SIGTERM to those that are still there after a while, then SIGKILL; a further Ctrl-C shortens
-each wait.
+The graph ends when all have ended, when a required one has, or on SIGINT or SIGTERM. Ending it means SIGINT
+to every process group, SIGTERM to those that are still there after a while, then SIGKILL; a further Ctrl-C
+shortens each wait.
 """
 
 from __future__ import annotations

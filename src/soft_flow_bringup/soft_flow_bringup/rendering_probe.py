@@ -7,7 +7,7 @@ import time
 
 _SCENE = """
 <mujoco>
-  <visual><global offwidth="84" offheight="84"/></visual>
+  <visual><global offwidth="84" offheight="84"/><quality shadowsize="0" offsamples="0"/></visual>
   <worldbody>
     <light pos="0 0 2"/>
     <camera name="eye" pos="0 -1 1" xyaxes="1 0 0 0 0.7 0.7"/>
