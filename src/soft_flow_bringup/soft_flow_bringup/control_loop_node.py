@@ -58,7 +58,7 @@ class ControlLoopNode(Node):
         self.create_subscription(
             Observation, topics.OBSERVATION, self._on_observation, topics.OBSERVATIONS, raw=True
         )
-        self.create_subscription(ActionChunk, topics.ACTION_CHUNK, self._on_chunk, commands, raw=True)
+        self.create_subscription(ActionChunk, topics.ACTION_CHUNK, self._on_chunk, topics.COMMAND, raw=True)
         self.create_subscription(ExecutedAction, topics.EXECUTED_ACTION, self._on_executed, topics.ACTIONS)
 
     def _on_clock(self, message: Clock) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,13 @@ from soft_flow_bringup.graph_commands import (
     rollout_command,
     task_file,
     train_command,
+    watch_command,
 )
 from soft_flow_bringup.report.episode_log import EpisodeRecord, read_episode_log
+from soft_flow_bringup.report.loop_log import LOG_NAME
 from soft_flow_bringup.report.run_folder import PHASES, Phase, RunFolder, RunState
 from soft_flow_bringup.report.training_log import read_training_log
-from soft_flow_bringup.watched_process import Ended, run_watched
+from soft_flow_bringup.watched_process import Ended, WatchedProcess, run_watched
 from soft_flow_contract.task_specification import TaskSpecification
 
 DEMONSTRATION_SEED, ROLLOUT_SEED, REALTIME_SEED = 0, 100_000, 200_000  # never the same world twice
@@ -125,10 +128,18 @@ class DemoPhases:
             self._folder.policy, output, aim, REALTIME_SEED, task=self._settings.task, lockstep=False
         )
         limit = 2 * self._budget.realtime_needed
-        return self._episodes("realtime", display, command, output, aim, limit)
+        watcher = watch_command(output / LOG_NAME, task_file(self._settings.task))
+        return self._episodes("realtime", display, command, output, aim, limit, watcher)
 
     def _episodes(
-        self, name: str, display: PhaseDisplay, command: list[str], output: Path, aim: int, limit: float
+        self,
+        name: str,
+        display: PhaseDisplay,
+        command: list[str],
+        output: Path,
+        aim: int,
+        limit: float,
+        watcher: list[str] | None = None,
     ) -> Phase:
         """Start a graph that records episodes into `output` until there are `aim` of them."""
 
@@ -138,7 +149,9 @@ class DemoPhases:
             text = f"{len(done)} of {aim} episodes, {successes} successful" if done else "starting the graph"
             display.show(len(done), aim, text)
 
-        with own_domain() as environ:
+        with own_domain() as environ, ExitStack() as beside:
+            if watcher is not None:
+                beside.enter_context(WatchedProcess(watcher, self._log(f"{name}_loop"), environ))
             ended = run_watched(command, self._log(name), environ, watch, limit)
         done = len(counted(read_episode_log(output)))
         if done >= aim:

@@ -5,6 +5,7 @@ from functools import cached_property
 from pathlib import Path
 
 from soft_flow_bringup.report.episode_log import EpisodeRecord, read_episode_log
+from soft_flow_bringup.report.loop_log import LOG_NAME, LoopLog, read_loop_log
 from soft_flow_bringup.report.parts import NotAvailableError
 from soft_flow_bringup.report.recorded_episode import load_episode
 from soft_flow_bringup.report.run_folder import Phase, RunFolder, RunState
@@ -35,6 +36,11 @@ class RunData:
     def realtime(self) -> list[EpisodeRecord]:
         """Episodes at the pace of the wall clock."""
         return read_episode_log(self.folder.realtime)
+
+    @cached_property
+    def loop(self) -> LoopLog | None:
+        """Wall times of the control loop in real time, or None."""
+        return read_loop_log(self.folder.realtime / LOG_NAME)
 
     @cached_property
     def training(self) -> TrainingLog | None:

@@ -95,31 +95,38 @@ def learning_section(run: RunData) -> Section:
 def control_loop_section(run: RunData) -> Section:
     """Latency and missed deadlines at the pace of the wall clock."""
     records = run.require("realtime", run.realtime)
-    latency = np.array([value for record in records for value in record.latency])
     missed = [record.missed for record in records]
     steps = sum(record.steps for record in records)
     specification = run.specification
     tick, phase = specification.dt, specification.timing.command_phase
+    latency = run.loop.latency if run.loop else np.array([v for record in records for v in record.latency])
     drawing = plot_control_loop(latency, missed, phase, tick)
     lead = (
         f"The graph with the policy and {len(specification.camera_names)} cameras at the pace of the wall "
-        f"clock, {specification.rate_hz:g} ticks a second. Commands are released {phase * 1e3:g} ms after "
-        "their tick, so that is the least; a command that is not there by then is a missed deadline, and "
-        "the robot holds."
+        f"clock, {specification.rate_hz:g} ticks a second. Every command is due {phase * 1e3:g} ms after its "
+        "tick, so that is the least; without a valid action by then the deadline is missed and the robot "
+        "holds."
     )
     rows = [
         ("ticks", f"{steps:,}"),
         ("missed deadlines", f"{sum(missed):,} ({sum(missed) / max(steps, 1):.2%})"),
     ]
-    if latency.size:
-        quantiles = {name: float(np.quantile(latency, q)) * 1e3 for name, q in QUANTILES.items()}
-        rows += [(name, f"{value:.1f} ms") for name, value in quantiles.items()]
+    rows += quantile_rows("tick to command", latency)
+    if run.loop:
+        seen = run.loop.observation[np.isfinite(run.loop.observation)]
+        rows += quantile_rows("tick to observation", seen)
+        rows += quantile_rows("tick to chunk", run.loop.chunk)
     return Section(
         "The control loop in real time", lead, [Drawing(drawing), Table(("figure", "value"), rows)]
     )
 
 
-QUANTILES = {"latency, median": 0.5, "latency, 95 %": 0.95, "latency, 99 %": 0.99, "latency, longest": 1.0}
+def quantile_rows(name: str, seconds: np.ndarray) -> list[tuple[str, str]]:
+    """Median, 99 % and maximum in one row; none without data."""
+    if not seconds.size:
+        return []
+    median, high, most = (float(value) * 1e3 for value in np.quantile(seconds, [0.5, 0.99, 1.0]))
+    return [(f"{name}: median, 99 %, longest", f"{median:.1f}, {high:.1f}, {most:.1f} ms")]
 
 
 def _smoothness(run: RunData, records: Sequence[EpisodeRecord]) -> Smoothness:
