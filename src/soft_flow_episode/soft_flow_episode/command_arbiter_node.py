@@ -69,9 +69,9 @@ class CommandArbiterNode(Node):
 
     def __init__(self, context: Context | None = None, overrides: list[Parameter] | None = None) -> None:
         super().__init__("command_arbiter_node", context=context, parameter_overrides=overrides or [])
-        self._parameters = declare_parameters(self, Parameters)
-        self._specification = TaskSpecification.load(self._parameters.task_file)
-        latch_file = self._parameters.latch_file
+        self.parameters = declare_parameters(self, Parameters)
+        self._specification = TaskSpecification.load(self.parameters.task_file)
+        latch_file = self.parameters.latch_file
         latch = EmergencyLatch(Path(latch_file).expanduser() if latch_file else default_latch_path())
         self.arbiter = Arbiter(self._specification, latch)
         self._pending_ns: int | None = None  # lockstep: the observation that waits for its command
@@ -85,7 +85,7 @@ class CommandArbiterNode(Node):
         self.create_service(Trigger, topics.EMERGENCY_RESET, self._emergency_reset)
         self._readiness = Readiness(self, [self._arm, self._hand, self._executed], [self._observations])
         self._diagnostics = Diagnostics(self, self.status)
-        if self._parameters.lockstep:
+        if self.parameters.lockstep:
             self.create_timer(1.0, self._report_waiting, clock=STEADY)
         else:
             spec = self._specification
@@ -121,7 +121,7 @@ class CommandArbiterNode(Node):
             self.arbiter.observe_invalid(stamp_ns, str(error))
             self.get_logger().error(f"observation refused, holding: {error}", throttle_duration_sec=5.0)
             taken = True
-        if self._parameters.lockstep and taken:
+        if self.parameters.lockstep and taken:
             self._pending_ns, self._pending_since_ns = stamp_ns, STEADY.now().nanoseconds
             self._answer_pending()
 
@@ -187,7 +187,7 @@ class CommandArbiterNode(Node):
         target = command.target
         names = self._specification.hand_joint_names
         self._arm.publish(
-            to_pose_stamped(target.flange_in_base, command.stamp_ns, self._parameters.base_frame)
+            to_pose_stamped(target.flange_in_base, command.stamp_ns, self.parameters.base_frame)
         )
         self._hand.publish(to_joint_state(names, target.hand, command.stamp_ns))
         self._executed.publish(self._executed_message(command, latency_s))
