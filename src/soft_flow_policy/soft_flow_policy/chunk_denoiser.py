@@ -3,7 +3,7 @@
 The flow learns the density of a + sigma eps, so its samples carry noise that is independent per step: on a
 finger joint about three degrees, twenty times a second. Under a Gaussian model of the clean chunks (their
 covariance C over time, one for each dimension, comes from the data) the best estimate of the clean
-chunk is linear in the sample (Wiener 1949; for a Gaussian it equals Tweedie's formula a + sigma^2 grad log p):
+chunk is linear in the sample (Wiener 1949; for a Gaussian, Tweedie's formula a + sigma^2 grad log p):
 
     E[a | a + sigma eps, a_-1] = m + C [a_-1; a] ([C] + diag(0, sigma^2, ...))^-1 ([a_-1; sample] - m)
 
@@ -45,6 +45,6 @@ class ChunkDenoiser(nn.Module):
         self.offset.copy_(mean[1:].T - torch.einsum("atk,ka->at", gain, mean))
 
     def forward(self, chunk: Tensor, previous: Tensor) -> Tensor:
-        """Smooth chunks (B, T, A) that follow the executed actions (B, A), all in model space."""
-        rows = torch.cat((previous.unsqueeze(1), chunk), dim=1).permute(2, 1, 0)  # (A, T + 1, B)
-        return (torch.matmul(self.gain, rows) + self.offset.unsqueeze(-1)).permute(2, 1, 0)
+        """Smooth chunks (..., T, A) that follow the executed actions (..., A), all in model space."""
+        rows = torch.cat((previous.unsqueeze(-2), chunk), dim=-2).transpose(-2, -1).unsqueeze(-1)
+        return (torch.matmul(self.gain, rows).squeeze(-1) + self.offset).transpose(-2, -1)

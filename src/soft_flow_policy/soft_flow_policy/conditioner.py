@@ -1,20 +1,58 @@
 """Conditioners: from the tokens that pass through, and the context, to scale and shift of the others."""
 
+from collections.abc import Sequence
+
 import torch
-import torch.nn.functional as F  # noqa: N812 - its usual name
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def modulate(tokens: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """Adaptive layer norm (Peebles & Xie 2023): LN(x) (1 + scale) + shift; scale and shift (B, 1, W)."""
-    return torch.addcmul(shift, F.layer_norm(tokens, tokens.shape[-1:]), scale + 1)
+def modulated_norm(tokens: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Adaptive layer norm (Peebles & Xie 2023): LN(x) scale + shift.
+
+    Scale and shift are (W,) for the tokens (N, W) of a single chunk, (B, 1, W) for those of a batch.
+    """
+    if scale.dim() == 1:
+        return F.layer_norm(tokens, tokens.shape[-1:], scale, shift)  # one operation at inference
+    return torch.addcmul(shift, F.layer_norm(tokens, tokens.shape[-1:]), scale)
+
+
+def _initial_modulation(widths: Sequence[int]) -> Tensor:
+    """Scales start at one, shifts at zero; they take turns."""
+    return torch.cat([torch.full((width,), float(1 - index % 2)) for index, width in enumerate(widths)])
+
+
+class TransformerLayer(nn.Module):
+    """Pre-norm attention and MLP; both norms are modulated by the context (AdaLN)."""
+
+    def __init__(self, width: int, heads: int, mlp_ratio: int) -> None:
+        """`width` must be a multiple of `heads`."""
+        super().__init__()
+        self.heads = heads
+        self.modulation_widths = [width] * 4
+        self.qkv = nn.Linear(width, 3 * width)
+        self.attention_out = nn.Linear(width, width)
+        self.mlp_in = nn.Linear(width, mlp_ratio * width)
+        self.mlp_out = nn.Linear(mlp_ratio * width, width)
+
+    def forward(self, x: Tensor, modulation: Sequence[Tensor]) -> Tensor:
+        """Tokens (..., N, W) to (..., N, W); modulation: scale, shift, scale, shift."""
+        scale_1, shift_1, scale_2, shift_2 = modulation
+        x = x + self._attend(modulated_norm(x, scale_1, shift_1))
+        return x + self.mlp_out(F.silu(self.mlp_in(modulated_norm(x, scale_2, shift_2))))
+
+    def _attend(self, tokens: Tensor) -> Tensor:
+        shape = (*tokens.shape[:-1], 3 * self.heads, tokens.shape[-1] // self.heads)
+        query, key, value = self.qkv(tokens).view(shape).transpose(-3, -2).split(self.heads, dim=-3)
+        attended = F.scaled_dot_product_attention(query, key, value)
+        return self.attention_out(attended.transpose(-3, -2).reshape(tokens.shape))
 
 
 class TransformerConditioner(nn.Module):
-    """One pre-norm transformer layer whose norms are modulated by the context (AdaLN).
+    """One transformer layer over the tokens that pass through, and over nothing else.
 
-    It sees only the tokens that pass through. Token i answers for the transformed token of the same rank: its
-    neighbour (time parity), itself (dimension halves), or the one half a chunk away (time halves).
+    Token i answers for the transformed token of the same rank: its neighbour (time parity), itself (dimension
+    halves), or the one half a chunk away (time halves).
     """
 
     def __init__(
@@ -22,33 +60,23 @@ class TransformerConditioner(nn.Module):
     ) -> None:
         """Shapes are (tokens, dimensions); `width` must be a multiple of `heads`."""
         super().__init__()
-        self.heads = heads
-        self.modulation_width = 4 * width
-        self.embed = nn.Linear(passed[1], width)
+        self.embed = nn.Linear(passed[1], width, bias=False)
         self.position = nn.Parameter(0.1 * torch.randn(passed[0], width))
-        self.qkv = nn.Linear(width, 3 * width)
-        self.attention_out = nn.Linear(width, width)
-        self.mlp_in = nn.Linear(width, mlp_ratio * width)
-        self.mlp_out = nn.Linear(mlp_ratio * width, width)
+        self.layer = TransformerLayer(width, heads, mlp_ratio)
+        self.modulation_widths = self.layer.modulation_widths
         self.head = nn.Linear(width, 2 * transformed[1])
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, passed: Tensor, modulation: Tensor) -> tuple[Tensor, Tensor]:
-        """Passed tokens (B, N, D) and modulation (B, modulation_width) to raw scale and shift (B, N', D')."""
-        scale_1, shift_1, scale_2, shift_2 = modulation.unsqueeze(1).chunk(4, dim=-1)
-        x = self.embed(passed) + self.position
-        x = x + self._attend(modulate(x, scale_1, shift_1))
-        x = x + self.mlp_out(F.gelu(self.mlp_in(modulate(x, scale_2, shift_2)), approximate="tanh"))
+    def initial_modulation(self) -> Tensor:
+        """Modulation (sum of modulation_widths) that changes nothing."""
+        return _initial_modulation(self.modulation_widths)
+
+    def forward(self, passed: Tensor, modulation: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Passed tokens (..., N, D) to raw scale and shift (..., N', D')."""
+        x = self.layer(self.embed(passed) + self.position, modulation)
         scale, shift = self.head(F.layer_norm(x, x.shape[-1:])).chunk(2, dim=-1)
         return scale, shift
-
-    def _attend(self, tokens: Tensor) -> Tensor:
-        batch, length, width = tokens.shape
-        qkv = self.qkv(tokens).view(batch, length, 3, self.heads, width // self.heads)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        attended = F.scaled_dot_product_attention(query, key, value)
-        return self.attention_out(attended.transpose(1, 2).reshape(batch, length, width))
 
 
 class MlpConditioner(nn.Module):
@@ -61,7 +89,7 @@ class MlpConditioner(nn.Module):
         super().__init__()
         del heads
         hidden = mlp_ratio * width
-        self.modulation_width = 2 * hidden
+        self.modulation_widths = [hidden] * 2
         self.transformed = transformed
         self.embed = nn.Linear(passed[0] * passed[1], hidden)
         self.mlp_in = nn.Linear(hidden, hidden)
@@ -70,13 +98,18 @@ class MlpConditioner(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, passed: Tensor, modulation: Tensor) -> tuple[Tensor, Tensor]:
+    def initial_modulation(self) -> Tensor:
+        """As `TransformerConditioner.initial_modulation`."""
+        return _initial_modulation(self.modulation_widths)
+
+    def forward(self, passed: Tensor, modulation: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """As `TransformerConditioner.forward`."""
-        scale, shift = modulation.chunk(2, dim=-1)
-        x = self.embed(passed.flatten(1))
-        x = x + self.mlp_out(F.gelu(self.mlp_in(modulate(x, scale, shift)), approximate="tanh"))
-        raw = self.head(F.layer_norm(x, x.shape[-1:])).view(-1, 2, *self.transformed)
-        return raw[:, 0], raw[:, 1]
+        scale, shift = modulation
+        x = self.embed(passed.flatten(-2).unsqueeze(-2))
+        x = x + self.mlp_out(F.silu(self.mlp_in(modulated_norm(x, scale, shift))))
+        raw_scale, raw_shift = self.head(F.layer_norm(x, x.shape[-1:])).chunk(2, dim=-1)
+        shape = (*passed.shape[:-2], *self.transformed)
+        return raw_scale.reshape(shape), raw_shift.reshape(shape)
 
 
 CONDITIONERS: dict[str, type[TransformerConditioner] | type[MlpConditioner]] = {

@@ -1,5 +1,7 @@
 """One block of the flow: a static affine map, then an affine coupling conditioned on what passes through."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -34,23 +36,27 @@ class CouplingBlock(nn.Module):
         passed, transformed = mask.shapes(length, dimension)
         self.conditioner = CONDITIONERS[conditioner](passed, transformed, width, heads, mlp_ratio)
 
-    def _scale_and_shift(self, passed: Tensor, modulation: Tensor) -> tuple[Tensor, Tensor]:
+    def _scale_and_shift(self, passed: Tensor, modulation: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         raw_scale, shift = self.conditioner(passed, modulation)
+        if self.scale_max == 1.0:
+            return torch.tanh(raw_scale), shift
         return self.scale_max * torch.tanh(raw_scale / self.scale_max), shift
 
-    def forward(self, chunk: Tensor, modulation: Tensor) -> tuple[Tensor, Tensor]:
-        """Chunk (B, T, A) to (B, T, A) and log|det| (B,)."""
+    def forward(self, chunk: Tensor, modulation: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Chunk (..., T, A) to its image and the log scales s (..., tokens, dimensions); their sum is log|det|.
+
+        The constant sum(l) is left to the flow, which adds it up once.
+        """
         chunk = torch.addcmul(self.bias, chunk, self.log_scale.exp())
         passed, transformed = self.mask.split(chunk)
         scale, shift = self._scale_and_shift(passed, modulation)
         transformed = torch.addcmul(shift, transformed, scale.exp())
-        log_det = scale.sum(dim=(1, 2)) + self.log_scale.sum()
-        return self.mask.merge(passed, transformed), log_det
+        return self.mask.merge(passed, transformed), scale
 
-    def inverse(self, chunk: Tensor, modulation: Tensor) -> tuple[Tensor, Tensor]:
-        """Inverse of `forward`; log|det| is that of the inverse map."""
+    def inverse(self, chunk: Tensor, modulation: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Inverse of `forward`; the log scales are still those of the forward map."""
         passed, transformed = self.mask.split(chunk)
         scale, shift = self._scale_and_shift(passed, modulation)
-        transformed = (transformed - shift) * torch.exp(-scale)
+        transformed = (transformed - shift) / scale.exp()
         chunk = (self.mask.merge(passed, transformed) - self.bias) * torch.exp(-self.log_scale)
-        return chunk, -scale.sum(dim=(1, 2)) - self.log_scale.sum()
+        return chunk, scale

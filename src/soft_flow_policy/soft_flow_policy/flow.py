@@ -70,47 +70,65 @@ class ConditionalFlow(nn.Module):
             for mask in cycle_masks(config.blocks, length, dimension)
         ]
         self.blocks = nn.ModuleList(blocks)
-        self._modulation_widths = [block.conditioner.modulation_width for block in blocks]
-        # One product for the modulation of all blocks.
-        self.modulation = nn.Linear(context_width, sum(self._modulation_widths)) if blocks else None
+        # One product for the modulation of all blocks, one split into all its vectors.
+        self._widths = [block.conditioner.modulation_widths for block in blocks]
+        self.modulation = nn.Linear(context_width, sum(map(sum, self._widths))) if blocks else None
+        if self.modulation is not None:
+            initial = [block.conditioner.initial_modulation() for block in blocks]
+            self.modulation.bias.data.copy_(torch.cat(initial))
         even_first = torch.cat((torch.arange(0, dimension, 2), torch.arange(1, dimension, 2)))
         self.register_buffer("_even_first", even_first, persistent=False)
         self.register_buffer("_original", torch.argsort(even_first), persistent=False)
         self._even_first: Tensor
         self._original: Tensor
 
-    def _modulations(self, context: Tensor) -> list[Tensor]:
+    def _modulations(self, context: Tensor) -> list[list[Tensor]]:
+        """For every block its modulation vectors: (C,) for a single context, (B, 1, C) for a batch."""
         if self.modulation is None:
             return []
-        return list(self.modulation(torch.nn.functional.silu(context)).split(self._modulation_widths, dim=-1))
+        whole = self.modulation(nn.functional.silu(context))
+        if context.dim() > 1:
+            whole = whole.unsqueeze(-2)
+        vectors = iter(whole.split([width for widths in self._widths for width in widths], dim=-1))
+        return [[next(vectors) for _ in widths] for widths in self._widths]
+
+    def _log_det(self, log_scales: list[Tensor], batch_shape: torch.Size) -> Tensor:
+        """Sum of all log scales, those of the static affine maps included."""
+        static = self.log_scale.sum() + sum(block.log_scale.sum() for block in self._blocks())
+        if not log_scales:
+            return static.expand(batch_shape)
+        return torch.cat([scale.flatten(-2) for scale in log_scales], dim=-1).sum(-1) + static
+
+    def _blocks(self) -> list[CouplingBlock]:
+        return [cast(CouplingBlock, block) for block in self.blocks]
 
     def forward(self, chunk: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        """Chunk (B, T, A) and context (B, C) to the base variable z (B, T, A) and log|det dz/da| (B,)."""
-        z = chunk.index_select(2, self._even_first)
-        log_dets = [self.log_scale.sum().expand(chunk.shape[0])]
-        for block, modulation in zip(self.blocks, self._modulations(context), strict=True):
-            z, log_det = block(z, modulation)
-            log_dets.append(log_det)
-        z = torch.addcmul(self.bias, z, self.log_scale.exp()).index_select(2, self._original)
-        return z, torch.stack(log_dets).sum(0)
+        """Chunk (..., T, A) and context (..., C) to the base z (..., T, A) and log|det dz/da| (...)."""
+        z, log_scales = chunk.index_select(-1, self._even_first), []
+        for block, modulation in zip(self._blocks(), self._modulations(context), strict=True):
+            z, log_scale = block(z, modulation)
+            log_scales.append(log_scale)
+        z = torch.addcmul(self.bias, z, self.log_scale.exp()).index_select(-1, self._original)
+        return z, self._log_det(log_scales, chunk.shape[:-2])
 
     def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        """Base variable z (B, T, A) and context (B, C) to the chunk (B, T, A) and log|det da/dz| (B,)."""
-        chunk = (z.index_select(2, self._even_first) - self.bias) * torch.exp(-self.log_scale)
-        log_dets = [-self.log_scale.sum().expand(z.shape[0])]
-        modulations = self._modulations(context)
-        for index in reversed(range(len(self.blocks))):
-            block = cast(CouplingBlock, self.blocks[index])
-            chunk, log_det = block.inverse(chunk, modulations[index])
-            log_dets.append(log_det)
-        return chunk.index_select(2, self._original), torch.stack(log_dets).sum(0)
+        """Base z (..., T, A) and context (..., C) to the chunk (..., T, A) and log|det da/dz| (...)."""
+        chunk = (z.index_select(-1, self._even_first) - self.bias) * torch.exp(-self.log_scale)
+        log_scales = []
+        pairs = zip(self._blocks(), self._modulations(context), strict=True)
+        for block, modulation in reversed(list(pairs)):
+            chunk, log_scale = block.inverse(chunk, modulation)
+            log_scales.append(log_scale)
+        return chunk.index_select(-1, self._original), -self._log_det(log_scales, z.shape[:-2])
 
     def base_log_prob(self, z: Tensor) -> Tensor:
         """Log N(z; 0, I), (B, T, A) to (B,)."""
-        return -0.5 * z.square().sum(dim=(1, 2)) - 0.5 * self.length * self.dimension * math.log(2 * math.pi)
+        return -0.5 * z.square().sum(dim=(-2, -1)) - 0.5 * self.length * self.dimension * math.log(
+            2 * math.pi
+        )
 
     def log_prob(self, chunk: Tensor, context: Tensor) -> Tensor:
-        """Exact log density (B,) of chunks (B, T, A), in nats, model space."""
+        """Exact log density (...) of chunks (..., T, A), in nats, model space."""
         z, log_det = self(chunk, context)
         return self.base_log_prob(z) + log_det
 
@@ -121,16 +139,16 @@ class ConditionalFlow(nn.Module):
         noise: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Chunks (B, T, A) for contexts (B, C), and their exact log density (B,) at temperature 1.
+        """Chunks (..., T, A) for contexts (..., C), and their exact log density (...) at temperature 1.
 
         Args:
-            context: (B, C).
+            context: (..., C).
             temperature: factor on the base variable z.
-            noise: (B, T, A) standard normal noise; drawn if None.
+            noise: (..., T, A) standard normal noise; drawn if None.
             generator: draws the noise.
         """
         if noise is None:
-            shape = (context.shape[0], self.length, self.dimension)
+            shape = (*context.shape[:-1], self.length, self.dimension)
             noise = torch.randn(shape, generator=generator, dtype=context.dtype, device=context.device)
         z = noise * temperature
         chunk, log_det = self.inverse(z, context)

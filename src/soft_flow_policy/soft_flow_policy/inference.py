@@ -81,12 +81,17 @@ class PolicyGraph(nn.Module):
     def forward(
         self, noise: Tensor, temperature: Tensor, proprioception: Tensor, *images: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Noise (1, T, A), temperature (), proprioception (1, P), an image (1, H, W, 3) for each camera."""
+        """Noise (T, A), temperature (), proprioception (1, P), an image (1, H, W, 3) for each camera."""
         observation: ObservationBatch = {
             "proprioception": proprioception,
             "images": dict(zip(self.policy.encoder.camera_names, images, strict=True)),
         }
-        sample = self.policy.sample(observation, temperature, noise, denoise=self.denoise)
+        context = self.policy.encode(observation)[0]
+        previous = self.policy.previous_action(observation) if self.denoise else None
+        # Without a batch axis every product of the flow is a plain matrix product, the fastest at this size.
+        sample = self.policy.sample_given_context(
+            context, temperature, noise, previous_action=None if previous is None else previous[0]
+        )
         return sample.actions, sample.log_prob
 
 
@@ -103,7 +108,7 @@ def example_inputs(policy: FlowPolicy) -> dict[str, np.ndarray]:
     """Inputs of the right names, shapes and types, all zero."""
     specification = policy.specification
     inputs: dict[str, np.ndarray] = {
-        "noise": np.zeros((1, policy.length, policy.dimension), np.float32),
+        "noise": np.zeros((policy.length, policy.dimension), np.float32),
         "temperature": np.zeros((), np.float32),
         "proprioception": np.zeros((1, specification.proprioception_dimension), np.float32),
     }
@@ -186,13 +191,13 @@ class OnnxSession:
         """See `InferenceSession`."""
         start = time.perf_counter()
         inputs = {
-            "noise": noise[None],
+            "noise": noise,
             "temperature": np.asarray(temperature, np.float32),
             "proprioception": proprioception[None],
         }
         inputs.update({f"image_{name}": images[name][None] for name in self._cameras})
         actions, log_prob = self._session.run(None, inputs)
-        return _checked(actions[0], float(log_prob[0]), start)
+        return _checked(actions, float(log_prob), start)
 
 
 class TorchSession:
@@ -218,12 +223,12 @@ class TorchSession:
         start = time.perf_counter()
         with torch.inference_mode():
             actions, log_prob = self._graph(
-                torch.from_numpy(noise)[None],
+                torch.from_numpy(noise),
                 torch.tensor(temperature, dtype=torch.float32),
                 torch.from_numpy(proprioception)[None],
                 *(torch.from_numpy(np.ascontiguousarray(images[name]))[None] for name in self._cameras),
             )
-        return _checked(actions[0].numpy(), float(log_prob[0]), start)
+        return _checked(actions.numpy(), float(log_prob), start)
 
 
 def _checked(actions: np.ndarray, log_prob: float, start: float) -> PlannedChunk:

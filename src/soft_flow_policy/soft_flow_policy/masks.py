@@ -1,6 +1,6 @@
 """Coupling masks: which part of a chunk passes through a block unchanged, and which part is transformed.
 
-A mask splits a chunk (B, T, A) into two parts that are tokens themselves, so that the conditioner never
+A mask splits a chunk (..., T, A) into two parts that are tokens themselves, so that the conditioner never
 computes on what it must not see. Splits are views wherever the layout allows it; nothing is gathered.
 """
 
@@ -27,22 +27,25 @@ class Mask:
     swap: bool
 
     def split(self, chunk: Tensor) -> tuple[Tensor, Tensor]:
-        """Chunk (B, T, A) to (passed, transformed); both (B, tokens, dimensions)."""
+        """Chunk (..., T, A) to (passed, transformed); both (..., tokens, dimensions)."""
         if self.axis == "time_parity":
-            batch, length, dimension = chunk.shape
-            first, second = chunk.view(batch, length // 2, 2, dimension).unbind(2)
+            length, dimension = chunk.shape[-2:]
+            first, second = chunk.reshape(*chunk.shape[:-2], length // 2, 2 * dimension).chunk(2, dim=-1)
         elif self.axis == "time_halves":
-            first, second = chunk.chunk(2, dim=1)
+            first, second = chunk.chunk(2, dim=-2)
         else:
-            first, second = chunk.split([(chunk.shape[2] + 1) // 2, chunk.shape[2] // 2], dim=2)
+            first, second = chunk.split([(chunk.shape[-1] + 1) // 2, chunk.shape[-1] // 2], dim=-1)
         return (second, first) if self.swap else (first, second)
 
     def merge(self, passed: Tensor, transformed: Tensor) -> Tensor:
         """Inverse of `split`."""
         first, second = (transformed, passed) if self.swap else (passed, transformed)
-        if self.axis == "time_parity":
-            return torch.stack((first, second), dim=2).flatten(1, 2)
-        return torch.cat((first, second), dim=1 if self.axis == "time_halves" else 2)
+        if self.axis == "time_halves":
+            return torch.cat((first, second), dim=-2)
+        whole = torch.cat((first, second), dim=-1)
+        if self.axis == "time_parity":  # pairs of neighbours lie side by side
+            whole = whole.reshape(*first.shape[:-2], 2 * first.shape[-2], first.shape[-1])
+        return whole
 
     def shapes(self, length: int, dimension: int) -> tuple[tuple[int, int], tuple[int, int]]:
         """(tokens, dimensions) of the passed and of the transformed part of a chunk (length, dimension)."""

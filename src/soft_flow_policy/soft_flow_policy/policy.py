@@ -141,10 +141,12 @@ class FlowPolicy(nn.Module):
             denoise: remove the dequantization noise, for execution; log_prob is that of the denoised chunk.
         """
         context = self.encode(observation)
-        previous = None
-        if denoise and self._previous is not None:
-            previous = observation["proprioception"][:, self._previous]
+        previous = self.previous_action(observation) if denoise else None
         return self.sample_given_context(context, temperature, noise, generator, previous)
+
+    def previous_action(self, observation: ObservationBatch) -> Tensor | None:
+        """The action (B, A) executed before the observation, contract space; None if the task does not tell."""
+        return None if self._previous is None else observation["proprioception"][:, self._previous]
 
     def sample_given_context(
         self,
@@ -154,7 +156,7 @@ class FlowPolicy(nn.Module):
         generator: torch.Generator | None = None,
         previous_action: Tensor | None = None,
     ) -> ChunkSample:
-        """As `sample`, for contexts (B, C); denoised if the action executed before, (B, A), is given."""
+        """As `sample`, for contexts (..., C); denoised if the previous action (..., A) is given."""
         chunk, log_prob = self.flow.sample(context, temperature, noise, generator)
         if previous_action is not None:
             chunk = self.denoiser(chunk, self.normalizer.to_model(previous_action))
