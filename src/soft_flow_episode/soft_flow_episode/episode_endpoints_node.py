@@ -44,7 +44,7 @@ class EpisodeEndpointsNode(Node):
         self.start_client = self.create_client(Trigger, topics.SIMULATION_START)
         names = self.parameters.required_node_names
         clients = {name: self.create_client(Trigger, f"{name}/ready") for name in names}
-        self._peers = PeerReadiness(clients, Trigger.Request)
+        self.peers = PeerReadiness(clients, Trigger.Request)
 
     def subscribe(
         self,
@@ -65,10 +65,10 @@ class EpisodeEndpointsNode(Node):
 
     def waiting(self) -> str:
         """What the graph waits for; empty if nothing."""
-        self._peers.poll()
+        self.peers.poll()
         clients = (self.reset_client, self.mode_client, self.start_client)
         services = [client.srv_name for client in clients if not client.service_is_ready()]
-        return self._peers.waiting([*self._readiness.missing(), *services])
+        return self.peers.waiting([*self._readiness.missing(), *services])
 
     def publish_state(
         self, machine: EpisodeStateMachine, plan: EpisodePlan, step: int, last: EpisodeLine | None, bag: str

@@ -85,7 +85,7 @@ class EpisodeNode(EpisodeEndpointsNode):
         waited_s = (STEADY.now().nanoseconds - self._progressed_ns) * 1e-9
         if not self._ready:
             waiting = self.waiting()
-            self._ready = not waiting
+            self._ready = self.peers.settled(waiting)
             if waiting and self.parameters.auto_start and waited_s > self.parameters.ready_timeout:
                 self._exit = NOT_READY, f"the graph is not ready after {waited_s:.0f} s: {waiting}"
         if self._ready and self._machine.phase is Phase.IDLE and self.parameters.auto_start:

@@ -27,12 +27,12 @@ def describe(line: EpisodeLine, number: int, episodes: int) -> str:
 
 
 class EpisodeProgress:
-    """Shows what happens; `out` is a terminal or a file."""
+    """Shows what happens; `out` is a terminal or a file (None: standard output)."""
 
-    def __init__(self, episodes: int, done: int, out: TextIO = sys.stdout) -> None:
+    def __init__(self, episodes: int, done: int, out: TextIO | None = None) -> None:
         """Start at `done` of `episodes`."""
         self._episodes = episodes
-        self._console = Console(file=out, highlight=False, soft_wrap=True)
+        self._console = Console(file=out or sys.stdout, highlight=False, soft_wrap=True)
         self._successes = self._counted = 0
         self._bar: Progress | None = None
         if self._console.is_terminal:

@@ -3,6 +3,9 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
+PATIENCE_POLLS = 20  # an answer can get lost while the two sides are still discovering each other
+CALM_POLLS = 3  # polls in a row at which nothing may be missing, for the same reason
+
 
 class ReadyClient(Protocol):
     """What is needed of a client of a node's `~/ready` service (std_srvs/Trigger)."""
@@ -23,19 +26,22 @@ class PeerReadiness:
         """Wait for the nodes that are the keys of `clients`."""
         self._clients, self._make_request = dict(clients), make_request
         self._waiting = dict.fromkeys(clients, "is not running (it offers no ~/ready service)")
-        self._asked: set[str] = set()
+        self._asked: dict[str, int] = {}  # polls since the open question
+        self._calm = 0
 
     def poll(self) -> None:
-        """Ask each node that has not said yes and has no question open."""
+        """Ask each node that has not said yes and has no question open, or one that was open for too long."""
         for node in list(self._waiting):
             client = self._clients[node]
-            if node not in self._asked and client.service_is_ready():
-                self._asked.add(node)
+            polls = self._asked.get(node, PATIENCE_POLLS)
+            self._asked[node] = polls + 1
+            if polls >= PATIENCE_POLLS and client.service_is_ready():
+                self._asked[node] = 0
                 future = client.call_async(self._make_request())
                 future.add_done_callback(lambda answer, node=node: self._on_answer(node, answer.result()))
 
     def _on_answer(self, node: str, answer: Any) -> None:
-        self._asked.discard(node)
+        self._asked.pop(node, None)
         if answer.success:
             self._waiting.pop(node, None)
         else:
@@ -47,3 +53,8 @@ class PeerReadiness:
         if own := list(own_missing):
             lines.append(f"episode_node waits for the other side of {', '.join(own)}")
         return "; ".join(lines)
+
+    def settled(self, waiting: str) -> bool:
+        """Whether nothing was waited for at several polls in a row; `waiting` is the answer of this poll."""
+        self._calm = 0 if waiting else self._calm + 1
+        return self._calm >= CALM_POLLS

@@ -1,11 +1,15 @@
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from domain_coordinator import domain_id
 
 from soft_flow_contract.task_specification import TaskSpecification
 
 sys.path.insert(0, str(Path(__file__).parent))
+
+from fake_cell import Graph  # noqa: E402
 
 TASK_FILE = Path(__file__).parents[3] / "config" / "tasks" / "scissors.yaml"
 
@@ -13,3 +17,17 @@ TASK_FILE = Path(__file__).parents[3] / "config" / "tasks" / "scissors.yaml"
 @pytest.fixture(scope="session")
 def specification() -> TaskSpecification:
     return TaskSpecification.load(TASK_FILE)
+
+
+@pytest.fixture(scope="session")
+def message_folder() -> Path:
+    return Path(__file__).parents[2] / "soft_flow_msgs" / "msg"
+
+
+@pytest.fixture
+def graph() -> Iterator[Graph]:
+    """A ROS context in a domain of its own, so that tests run side by side."""
+    with domain_id() as domain:
+        graph = Graph(domain)
+        yield graph
+        graph.close()

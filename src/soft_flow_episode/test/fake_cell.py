@@ -210,6 +210,12 @@ class Graph:
         self.executor.add_node(node)
         return node
 
+    def remove(self, node: Node) -> None:
+        """Destroy a node."""
+        self._nodes.remove(node)
+        self.executor.remove_node(node)
+        node.destroy_node()
+
     def spin_until(self, happened: Callable[[], bool], limit_s: float = 30.0) -> None:
         """Spin until `happened`; the limit is only there to end a broken run."""
         from soft_flow_contract.graph_node import STEADY
@@ -237,7 +243,6 @@ class Graph:
 
     def close(self) -> None:
         """Destroy all."""
-        for node in self._nodes:
-            self.executor.remove_node(node)
-            node.destroy_node()
+        for node in list(self._nodes):
+            self.remove(node)
         rclpy.try_shutdown(context=self.context)

@@ -1,0 +1,109 @@
+"""The output folder: what is continued, repaired and refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from soft_flow_episode.bag_writer import BagWriter, bag_name
+from soft_flow_episode.episode_archive import EpisodeArchive
+from soft_flow_episode.episode_plan import EpisodeLine, EpisodePlan, OutputError, append_line, read_lines
+
+
+@pytest.fixture
+def writer(tmp_path: Path, message_folder: Path) -> BagWriter:
+    return BagWriter(tmp_path, message_folder, "/transitions", 2000)
+
+
+def line(seed: int, outcome: str = "success") -> EpisodeLine:
+    return EpisodeLine(id=f"{seed:08x}-uuid", seed=seed, outcome=outcome, flags={"cut": True}, steps=3)
+
+
+def plan(episodes: int = 10, first_seed: int = 0, max_invalid: int = 3) -> EpisodePlan:
+    return EpisodePlan(episodes, first_seed, max_invalid)
+
+
+def test_seeds_go_up_from_the_first_one() -> None:
+    fresh = plan(first_seed=5)
+    assert [fresh.take_seed() for _ in range(3)] == [5, 6, 7]
+
+
+def test_invalid_episodes_are_not_counted_and_too_many_of_them_end_the_run() -> None:
+    target = plan(episodes=3)
+    for outcome in ("success", "discard", "failure", "discard"):
+        target.finish(outcome)
+    assert (target.valid, target.invalid, target.done, target.failed) == (2, 2, False, "")
+    target.finish("discard")
+    assert "3 invalid episodes (limit 3), 2 of 3 recorded" in target.failed
+
+
+def test_an_output_folder_is_continued_after_its_seeds(tmp_path: Path, writer: BagWriter) -> None:
+    first = EpisodeArchive(tmp_path, writer, plan(first_seed=4))
+    first.keep(line(4), [(50, b"\0\1\0\0")], {})
+    first.drop(line(5, "discard"))
+    first.keep(line(6, "failure"), [(50, b"\0\1\0\0")], {})
+    continued = plan(first_seed=4)
+    archive = EpisodeArchive(tmp_path, writer, continued)
+    assert (continued.valid, continued.invalid, continued.take_seed()) == (2, 0, 7)
+    assert "continuing with seed 7 to 10 in all" in archive.notes[0]
+
+
+def test_a_higher_first_seed_is_kept(tmp_path: Path) -> None:
+    EpisodeArchive(tmp_path, None, plan()).keep(line(4), [], {})
+    target = plan(first_seed=100)
+    EpisodeArchive(tmp_path, None, target)
+    assert target.take_seed() == 100
+
+
+def test_the_half_written_line_of_a_crash_is_cut_off(tmp_path: Path) -> None:
+    append_line(tmp_path, line(0))
+    with (tmp_path / "episodes.jsonl").open("a") as file:
+        file.write('{"id": "half')
+    assert [entry["seed"] for entry in read_lines(tmp_path)] == [0]
+    append_line(tmp_path, line(1))
+    assert [entry["seed"] for entry in read_lines(tmp_path)] == [0, 1]
+
+
+def test_another_broken_line_is_refused_by_number(tmp_path: Path) -> None:
+    (tmp_path / "episodes.jsonl").write_text("nonsense\n")
+    with pytest.raises(OutputError, match=r"episodes\.jsonl, line 1"):
+        EpisodeArchive(tmp_path, None, plan())
+
+
+def test_a_bag_whose_line_was_lost_in_a_crash_gets_it_back(tmp_path: Path, writer: BagWriter) -> None:
+    EpisodeArchive(tmp_path, writer, plan()).keep(line(8), [(50, b"\0\1\0\0")], {})
+    before = read_lines(tmp_path)
+    (tmp_path / "episodes.jsonl").unlink()
+    target = plan()
+    archive = EpisodeArchive(tmp_path, writer, target)
+    assert read_lines(tmp_path) == before
+    assert target.valid == 1 and target.take_seed() == 9
+    assert "restored" in archive.notes[0]
+
+
+def test_an_unfinished_recording_is_reported_and_left_alone(tmp_path: Path) -> None:
+    leftover = tmp_path / ".recording" / bag_name(3, "abcdef00")
+    leftover.mkdir(parents=True)
+    archive = EpisodeArchive(tmp_path, None, plan())
+    assert str(leftover) in archive.notes[0] and "interrupted" in archive.notes[0]
+    assert leftover.exists()
+
+
+def test_an_output_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot be made"):
+        EpisodeArchive(tmp_path / "file", None, plan())
+
+
+def test_a_foreign_bag_of_the_same_name_pattern_is_refused(tmp_path: Path, writer: BagWriter) -> None:
+    writer.write(bag_name(0, "abcdef00"), [(50, b"\0\1\0\0")], {})
+    with pytest.raises(OutputError, match="another output folder"):
+        EpisodeArchive(tmp_path, writer, plan())
+
+
+def test_the_line_of_a_kept_episode_names_its_bag(tmp_path: Path, writer: BagWriter) -> None:
+    archive = EpisodeArchive(tmp_path, writer, plan())
+    kept = archive.keep(line(2), [(50, b"\0\1\0\0")], {})
+    assert kept.bag == "seed-000002-00000002"
+    assert Path(archive.bag_path(kept)).is_dir()
+    assert json.loads((tmp_path / "episodes.jsonl").read_text())["bag"] == kept.bag

@@ -1,0 +1,301 @@
+"""Episode node and arbiter in-process, with a cell and a policy without physics."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fake_cell import FakeCell, FakeOperator, FakePolicy, Faults, Graph, overrides
+from rclpy.serialization import deserialize_message
+from rosbags.rosbag2 import Reader
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+
+from soft_flow_contract import topics
+from soft_flow_contract.errors import ContractError
+from soft_flow_contract.task_specification import TaskSpecification
+from soft_flow_episode.command_arbiter_node import CommandArbiterNode
+from soft_flow_episode.episode_node import EpisodeNode
+from soft_flow_episode.peer_readiness import CALM_POLLS, PATIENCE_POLLS, PeerReadiness
+from soft_flow_msgs.msg import EpisodeState, ExecutedAction, Transition
+from soft_flow_msgs.srv import EndEpisode, LabelEpisode, SetMode, StartEpisode
+
+
+def build(
+    graph: Graph,
+    tmp_path: Path,
+    faults: Faults | None = None,
+    steps: int = 12,
+    mode: str = "policy",
+    **parameters: object,
+) -> tuple[FakeCell, EpisodeNode]:
+    cell = graph.add(FakeCell(graph.context, steps, faults))
+    graph.add(FakePolicy(graph.context) if mode == "policy" else FakeOperator(graph.context))
+    latch = str(tmp_path / "latch.json")
+    graph.add(CommandArbiterNode(graph.context, overrides(lockstep=True, latch_file=latch)))
+    values = {"output": str(tmp_path / "out"), "mode": mode, "ready_timeout": 20.0, **parameters}
+    return cell, graph.add(EpisodeNode(graph.context, overrides(**values)))
+
+
+def log(tmp_path: Path) -> list[dict]:
+    return [json.loads(line) for line in (tmp_path / "out" / "episodes.jsonl").read_text().splitlines()]
+
+
+def bag_messages(path: Path) -> list[bytes]:
+    with Reader(path) as reader:
+        return [bytes(data) for _, _, data in reader.messages()]
+
+
+def bags(tmp_path: Path) -> list[Path]:
+    return sorted((tmp_path / "out").glob("seed-*"))
+
+
+@pytest.mark.parametrize("mode", ["policy", "teleop"])
+def test_it_runs_episodes_labels_them_and_leaves(graph: Graph, tmp_path: Path, mode: str) -> None:
+    cell, _ = build(graph, tmp_path, mode=mode, episodes=2, first_seed=10, grasp_assist=False)
+    assert graph.spin_to_exit() == 0
+    assert [(line["seed"], line["outcome"], line["steps"]) for line in log(tmp_path)] == [
+        (10, "success", 12),
+        (11, "failure", 12),
+    ]
+    assert cell.grasp_assist == [False, False]
+    messages = [deserialize_message(data, Transition) for data in bag_messages(bags(tmp_path)[0])]
+    assert len(messages) == 13
+    source = ExecutedAction.SOURCE_POLICY if mode == "policy" else ExecutedAction.SOURCE_SCRIPTED
+    assert {message.action.source for message in messages[:-1]} == {source}
+    assert {message.outcome for message in messages} == {"success"}
+    stamps = [message.observation.header.stamp.nanosec for message in messages]
+    assert stamps == [k * 50_000_000 for k in range(13)]
+
+
+def test_transitions_are_published_after_the_label_from_the_bytes_of_the_bag(
+    graph: Graph, tmp_path: Path
+) -> None:
+    cell, node = build(graph, tmp_path, episodes=1)
+    published: list[bytes] = []
+    early: list[int] = []
+    cell.create_subscription(
+        Transition, topics.TRANSITIONS, published.append, topics.TRANSITION_STREAM, raw=True
+    )
+    graph.spin_until(lambda: node.transitions.get_subscription_count() > 0)
+    cell.on_tick = lambda seed, tick: early.append(len(published))
+    assert graph.spin_to_exit() == 0
+    graph.spin_until(lambda: len(published) == 13)
+    assert set(early) == {0}
+    assert [deserialize_message(data, Transition) for data in published] == [
+        deserialize_message(data, Transition) for data in bag_messages(bags(tmp_path)[0])
+    ]
+
+
+def test_invalid_episodes_are_reported_and_kept_nowhere(
+    graph: Graph, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build(graph, tmp_path, Faults(gap={0: 5}, invalid={1: 3}), episodes=1)
+    assert graph.spin_to_exit() == 0
+    lines = log(tmp_path)
+    assert [(line["outcome"], line["bag"] is None) for line in lines] == [
+        ("discard", True),
+        ("discard", True),
+        ("success", False),
+    ]
+    assert "gap: observation misses 1 tick(s)" in lines[0]["reason"]
+    assert lines[1]["reason"] == "invalid: the world diverged"
+    assert len(bags(tmp_path)) == 1
+    assert capsys.readouterr().out.count("INVALID, not kept") == 2
+
+
+def test_too_many_invalid_episodes_end_the_run_with_an_error(
+    graph: Graph, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build(graph, tmp_path, Faults(invalid=dict.fromkeys(range(9), 1)), episodes=3, max_invalid=2)
+    assert graph.spin_to_exit() == 4
+    assert "2 invalid episodes (limit 2), 0 of 3 recorded" in capsys.readouterr().err
+
+
+def test_a_stall_is_invalid_and_names_what_is_missing(graph: Graph, tmp_path: Path) -> None:
+    build(graph, tmp_path, Faults(silent={0: 4}), episodes=1, stall_limit=1.0)
+    assert graph.spin_to_exit() == 0
+    assert "waits for the task/outcome of step 4" in log(tmp_path)[0]["reason"]
+
+
+def test_a_run_is_continued_and_a_complete_one_left_at_once(graph: Graph, tmp_path: Path) -> None:
+    _, node = build(graph, tmp_path, episodes=1)
+    for _ in range(2):
+        assert graph.spin_to_exit() == 0
+        graph.remove(node)
+        values = {"output": str(tmp_path / "out"), "episodes": 2}
+        node = graph.add(EpisodeNode(graph.context, overrides(**values)))
+    assert [line["seed"] for line in log(tmp_path)] == [0, 1]
+    assert graph.spin_to_exit() == 0
+    assert len(log(tmp_path)) == 2
+
+
+def test_an_emergency_stop_discards_the_running_episode(graph: Graph, tmp_path: Path) -> None:
+    cell, node = build(graph, tmp_path, episodes=2, max_invalid=2)
+    stop = cell.create_client(Trigger, topics.EMERGENCY_STOP)
+    cell.on_tick = lambda seed, tick: stop.call_async(Trigger.Request()) if tick == 3 else None
+    assert graph.spin_to_exit() == 4
+    first, second = log(tmp_path)
+    assert "emergency stop" in first["reason"]
+    assert "emergency stop is on" in second["reason"] and "emergency_reset" in second["reason"]
+    assert not bags(tmp_path)
+
+
+def test_a_mode_change_by_another_discards_the_running_episode(graph: Graph, tmp_path: Path) -> None:
+    cell, _ = build(graph, tmp_path, episodes=1)
+    client, done = cell.create_client(SetMode, topics.SET_MODE), []
+
+    def take_over(seed: int, tick: int) -> None:
+        if seed == 0 and tick == 3:
+            done.append(client.call_async(SetMode.Request(mode=0)))
+
+    cell.on_tick = take_over
+    assert graph.spin_to_exit() == 0
+    assert "left the episode's epoch" in log(tmp_path)[0]["reason"]
+
+
+def test_a_graph_that_does_not_get_ready_is_given_up_naming_who_waits_for_what(
+    graph: Graph, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = {"output": str(tmp_path), "ready_timeout": 1.0, "required_nodes": "fake_policy, nobody"}
+    graph.add(FakePolicy(graph.context))
+    graph.add(EpisodeNode(graph.context, overrides(**values)))
+    assert graph.spin_to_exit() == 3
+    text = capsys.readouterr().err
+    assert "fake_policy waits for the arbiter" in text
+    assert "nobody is not running" in text
+    assert "/task/outcome" in text and "simulation/reset" in text
+
+
+def test_max_steps_truncates_earlier_than_the_task(graph: Graph, tmp_path: Path) -> None:
+    build(graph, tmp_path, episodes=1, max_steps=5)
+    assert graph.spin_to_exit() == 0
+    assert log(tmp_path)[0]["steps"] == 5
+    last = deserialize_message(bag_messages(bags(tmp_path)[0])[-1], Transition)
+    assert last.is_last and not last.is_terminal and last.step == 5
+
+
+def test_without_record_only_summaries_are_kept(graph: Graph, tmp_path: Path) -> None:
+    build(graph, tmp_path, episodes=1, record=False)
+    assert graph.spin_to_exit() == 0
+    assert log(tmp_path)[0]["bag"] is None
+    assert not bags(tmp_path)
+
+
+def test_services_start_and_end_episodes_by_hand(graph: Graph, tmp_path: Path) -> None:
+    _, node = build(graph, tmp_path, auto_start=False, steps=10**6)
+    states: list[EpisodeState] = []
+    node.create_subscription(EpisodeState, topics.EPISODE_STATE, states.append, topics.STATE)
+    answer = graph.call(EndEpisode, topics.EPISODE_END, EndEpisode.Request(outcome="success"))
+    assert not answer.success and "no episode runs" in answer.message
+
+    def started() -> bool:
+        return graph.call(StartEpisode, topics.EPISODE_START, StartEpisode.Request(seed=77)).success
+
+    graph.spin_until(started)
+    graph.spin_until(lambda: bool(states) and states[-1].state == EpisodeState.RUNNING)
+    again = graph.call(StartEpisode, topics.EPISODE_START, StartEpisode.Request(seed=1))
+    assert not again.success and "RUNNING" in again.message
+    wrong = graph.call(EndEpisode, topics.EPISODE_END, EndEpisode.Request(outcome="maybe"))
+    assert not wrong.success and "success, failure, discard" in wrong.message
+    assert graph.call(EndEpisode, topics.EPISODE_END, EndEpisode.Request(outcome="success")).success
+    graph.spin_until(lambda: states[-1].state == EpisodeState.IDLE)
+    assert states[-1].finished[0].seed == 77 and states[-1].finished[0].outcome == "success"
+    assert Path(states[-1].finished[0].bag).is_dir()
+
+
+def test_a_manual_label_is_awaited(graph: Graph, tmp_path: Path) -> None:
+    _, node = build(graph, tmp_path, episodes=1, label="manual")
+    states: list[EpisodeState] = []
+    node.create_subscription(EpisodeState, topics.EPISODE_STATE, states.append, topics.STATE)
+    graph.spin_until(lambda: bool(states) and states[-1].state == EpisodeState.LABELLING)
+    assert not bags(tmp_path)
+    wrong = graph.call(LabelEpisode, topics.EPISODE_LABEL, LabelEpisode.Request(outcome="good"))
+    assert not wrong.success
+    label = node.create_client(LabelEpisode, topics.EPISODE_LABEL)
+    label.call_async(
+        LabelEpisode.Request(outcome="failure")
+    )  # the node leaves, perhaps before it is answered
+    assert graph.spin_to_exit() == 0
+    assert log(tmp_path)[0]["outcome"] == "failure"
+
+
+def test_the_specification_reaches_late_joiners(
+    graph: Graph, tmp_path: Path, specification: TaskSpecification
+) -> None:
+    node = graph.add(EpisodeNode(graph.context, overrides(output=str(tmp_path), auto_start=False)))
+    texts: list[String] = []
+    node.create_subscription(String, topics.TASK_SPECIFICATION, texts.append, topics.STATE)
+    graph.spin_until(lambda: bool(texts))
+    assert TaskSpecification.from_json(texts[0].data, "topic").hash == specification.hash
+
+
+@pytest.mark.parametrize(("name", "value"), [("mode", "autopilot"), ("label", "guess")])
+def test_an_unknown_choice_is_refused_naming_those_that_exist(
+    graph: Graph, tmp_path: Path, name: str, value: str
+) -> None:
+    with pytest.raises(ContractError, match=f"parameter {name}: expected .* or .*, got '{value}'"):
+        EpisodeNode(graph.context, overrides(output=str(tmp_path), **{name: value}))
+
+
+def test_what_was_executed_is_recorded_and_not_what_was_proposed(graph: Graph, tmp_path: Path) -> None:
+    cell = graph.add(FakeCell(graph.context))
+    policy = graph.add(FakePolicy(graph.context))
+    policy.value = 1.0
+    latch = str(tmp_path / "latch.json")
+    graph.add(CommandArbiterNode(graph.context, overrides(lockstep=True, latch_file=latch)))
+    graph.add(EpisodeNode(graph.context, overrides(output=str(tmp_path / "out"))))
+    assert graph.spin_to_exit() == 0
+    first = deserialize_message(bag_messages(bags(tmp_path)[0])[0], Transition).action
+    assert first.clamped and first.policy_version == 7
+    np.testing.assert_allclose(first.proposed, 1.0)
+    np.testing.assert_allclose(first.executed[:3], 1 / np.sqrt(3), rtol=1e-6)
+    sent = cell.arm_targets[0].pose.position
+    recorded = first.arm_target.position
+    assert (sent.x, sent.y, sent.z) == (recorded.x, recorded.y, recorded.z)
+
+
+class SilentClient:
+    """A `~/ready` client whose first answer is lost."""
+
+    def __init__(self) -> None:
+        self.questions = 0
+
+    def service_is_ready(self) -> bool:
+        return True
+
+    def call_async(self, request: object) -> object:
+        self.questions += 1
+        if self.questions == 2:
+            return AnsweredFuture()
+        return LostFuture()
+
+
+class LostFuture:
+    def add_done_callback(self, callback: object) -> None:
+        pass
+
+
+class AnsweredFuture:
+    def result(self) -> Trigger.Response:
+        return Trigger.Response(success=True)
+
+    def add_done_callback(self, callback: Callable[[object], None]) -> None:
+        callback(self)
+
+
+def test_a_lost_answer_about_readiness_is_asked_for_again() -> None:
+    client = SilentClient()
+    peers = PeerReadiness({"node": client}, Trigger.Request)
+    for _ in range(PATIENCE_POLLS + 1):
+        peers.poll()
+    assert client.questions == 1 and peers.waiting()
+    peers.poll()
+    assert client.questions == 2 and not peers.waiting()
+
+
+def test_a_graph_counts_as_ready_after_several_calm_polls() -> None:
+    peers = PeerReadiness({}, Trigger.Request)
+    answers = [peers.settled(waiting) for waiting in ["", "x", *[""] * CALM_POLLS]]
+    assert answers == [False] * (CALM_POLLS + 1) + [True]
