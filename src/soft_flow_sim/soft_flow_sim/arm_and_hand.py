@@ -1,4 +1,4 @@
-"""The simulated robot: takes pose and finger targets, leads the joints to them, and reports what its sensors say."""
+"""The simulated robot: leads its joints to pose and finger targets, and reports what its sensors say."""
 
 from collections import deque
 from dataclasses import dataclass

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 
 @dataclass(frozen=True)
 class DomainParameters:
-    """Parameters of a world. NOMINAL is where demonstrations are made; SHIFTED stands for "the real robot"."""
+    """Parameters of a world: demonstrations are made in NOMINAL; SHIFTED stands for "the real robot"."""
 
     name: str = "nominal"
     # Mass of the scissors relative to the nominal 0.085 kg.

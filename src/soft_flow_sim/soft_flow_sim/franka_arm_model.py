@@ -36,9 +36,9 @@ def build_franka_arm(gain_scale: float = 1.0) -> mujoco.MjSpec:
         gain_scale: stiffness and damping of the joint servos relative to nominal.
 
     Returns:
-        A specification with seven hinge joints and position servos named ARM_JOINT_NAMES and the site FLANGE_SITE
-        in the convention of fr3_link8. Gravity is compensated and joint friction left out, as the robot's own
-        controller does; the arm's links do not collide.
+        A specification with seven hinge joints and position servos named ARM_JOINT_NAMES and the site
+        FLANGE_SITE in the convention of fr3_link8. Gravity is compensated and joint friction left out, as the
+        robot's own controller does; the arm's links do not collide.
     """
     spec = mujoco.MjSpec.from_file(str(Path(franky_sim.__file__).parent / "assets" / "fr3.xml"))
     spec.meshdir = "meshes"

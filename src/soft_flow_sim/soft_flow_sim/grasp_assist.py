@@ -1,12 +1,13 @@
-"""The grasp assist: a weld between palm and scissors in place of a grasp that contact physics alone does not hold.
+"""The grasp assist: a weld of palm and scissors for a grasp that contact physics alone does not hold.
 
-It depends on the world's state and on nothing else, so that any operator or policy triggers it in the same way:
+It depends on the world's state and on nothing else, so that any operator or policy triggers it in the same
+way:
 
-1. It engages at the moment in which the closing hand passes ``engage_closure``, if the scissors then lie in the hand
-   within the tolerances; later it cannot catch up until the hand has been opened again.
+1. It engages at the moment in which the closing hand passes ``engage_closure``, if the scissors then lie in
+   the hand within the tolerances; later it cannot catch up until the hand has been opened again.
 2. It gives way when the hand opens, or when the weld carries more than ``break_force``.
-3. While it holds, fingers that are commanded beyond the grasp press the handles: a torque on the hinge, bounded by
-   the actuator's range. Whether the tape parts is decided by the blades' contact forces alone.
+3. While it holds, fingers that are commanded beyond the grasp press the handles: a torque on the hinge,
+   bounded by the actuator's range. Whether the tape parts is decided by the blades' contact forces alone.
 """
 
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soft_flow_sim.hand_poses import GRASP_MCP, GRASP_PIP, GRIP_IN_PALM
-from soft_flow_sim.scissors_model import GRIP_OFFSET
+from soft_flow_sim.scissors_truth import ScissorsTruth
 from soft_flow_sim.scissors_world import ASSIST_WELD, HAND_PREFIX, SQUEEZE_TORQUE
 
 _FINGERS = ("index", "middle", "ring", "pinky")
@@ -49,15 +50,17 @@ class GripError:
 class GraspAssist:
     """Applies the rules above to a compiled world."""
 
-    def __init__(self, model: mujoco.MjModel, parameters: GraspAssistParameters) -> None:
+    def __init__(
+        self, model: mujoco.MjModel, truth: ScissorsTruth, parameters: GraspAssistParameters
+    ) -> None:
         """Finds bodies, joints and the weld by name; switch it on with ``reset``."""
+        self._truth = truth
         self.parameters = parameters
         self._model = model
-        self._palm, self._scissors = model.body(HAND_PREFIX + "wrist").id, model.body("scissors").id
+        self._palm, self._scissors = model.body(HAND_PREFIX + "wrist").id, truth.body
         self._weld = model.equality(ASSIST_WELD).id
         self._identity_weld = model.eq_data[self._weld].copy()
         self._squeeze = model.actuator("squeeze").id
-        self._hinge = model.joint("scissors_hinge").qposadr[0]
         flexors = [[HAND_PREFIX + f"{finger}_{part}" for part in ("mcp", "pip")] for finger in _FINGERS]
         self._flexion_address = np.array([[model.joint(n).qposadr[0] for n in pair] for pair in flexors])
         self._pip_actuators = np.array([model.actuator(pair[1]).id for pair in flexors])
@@ -76,17 +79,13 @@ class GraspAssist:
         return float(np.sort(flexion)[1:].mean())
 
     def grip_error(self, data: mujoco.MjData) -> GripError:
-        """Measures where the scissors lie in the palm; the yaw is that of the plane midway between the blades."""
+        """Measures where the scissors lie in the palm, taken midway between the blades."""
         palm = data.xmat[self._palm].reshape(3, 3)
-        half_opening = data.qpos[self._hinge] / 2
-        # The moving half turns by -angle about z: midway between both halves is half of it.
-        along = np.array([np.cos(half_opening), -np.sin(half_opening), 0.0])
-        scissors = palm.T @ data.xmat[self._scissors].reshape(3, 3)
-        direction = scissors @ along
-        grip = palm.T @ (data.xpos[self._scissors] - data.xpos[self._palm]) + GRIP_OFFSET * direction
+        direction, axis = palm.T @ self._truth.direction, palm.T @ self._truth.hinge_axis
+        grip = palm.T @ (self._truth.grip - data.xpos[self._palm])
         # In the palm's frame the blades should point along -x and the hinge axis along -z.
         yaw = float(np.arctan2(-direction[1], -direction[0]))
-        tilt = float(np.arccos(np.clip(-scissors[2, 2], -1.0, 1.0)))
+        tilt = float(np.arccos(np.clip(-axis[2], -1.0, 1.0)))
         return GripError(float(np.linalg.norm(grip - GRIP_IN_PALM)), tilt, yaw)
 
     def update(self, data: mujoco.MjData) -> None:

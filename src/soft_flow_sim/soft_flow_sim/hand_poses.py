@@ -41,6 +41,11 @@ GRASP_HAND = hand_pose(
     | {"thumb_cmc": -0.35, "thumb_abd": 0.4, "thumb_mcp": 0.15, "thumb_dip": 0.45}
     | _SPREAD
 )
-# Where the scissors' grip belongs in the frame of the palm (body ``wrist``: +z to the fingers, +y out of the palm, index
-# finger at -x), metres.
-GRIP_IN_PALM = np.array([-0.004, 0.036, 0.080])
+# The palm (body ``wrist`` with the wrist joint at 0) in the frame of the flange.
+PALM_IN_FLANGE = Pose.from_matrix(
+    np.array([0.0, 0.0, 0.1623]),
+    np.array([[-np.sqrt(0.5), -np.sqrt(0.5), 0.0], [np.sqrt(0.5), -np.sqrt(0.5), 0.0], [0.0, 0.0, 1.0]]),
+)
+# Where the scissors' grip belongs in the frame of the palm (body ``wrist``: +z to the fingers, +y out of the
+# palm, index finger at -x), metres.
+GRIP_IN_PALM = np.array([-0.004, 0.041, 0.080])

@@ -15,8 +15,9 @@ _LIMIT_MARGIN = 0.02
 class ArmInverseKinematics:
     """Solves for the flange's pose on a model of the bare arm.
 
-    Source: Buss, "Introduction to Inverse Kinematics with Jacobian Transpose, Pseudoinverse and Damped Least Squares
-    Methods" (2004): dq = J^T (J J^T + lambda^2 I)^-1 e, plus the posture's gradient in the null space.
+    Source: Buss, "Introduction to Inverse Kinematics with Jacobian Transpose, Pseudoinverse and Damped Least
+        Squares Methods" (2004): dq = J^T (J J^T + lambda^2 I)^-1 e, plus the posture's gradient in the null
+        space.
     """
 
     def __init__(self, posture: NDArray[np.float64]) -> None:
@@ -83,7 +84,8 @@ class ArmInverseKinematics:
             mujoco.mju_quat2Vel(error[3:], difference, 1.0)
             mujoco.mj_jacSite(model, data, jacobian[:3], jacobian[3:], self._site)
             gram = jacobian @ jacobian.T + _DAMPING**2 * np.eye(6)
-            # Both right-hand sides at once: the pose's error and the posture's image, which it must not disturb.
+            # Both right-hand sides at once: the pose's error and the posture's image, which it must not
+            # disturb.
             pull = _POSTURE_GAIN * (self.posture - angles)
             step = pull + jacobian.T @ np.linalg.solve(gram, error - jacobian @ pull)
             converged = float(np.linalg.norm(error)) < tolerance

@@ -17,7 +17,7 @@ _PROBE = (
 _VISIBLE_GEOM_GROUP = 2
 
 
-class RenderingUnavailable(RuntimeError):
+class RenderingUnavailableError(RuntimeError):
     """No backend gives a picture; the message says what each one lacked and what to install."""
 
 
@@ -25,18 +25,19 @@ class RenderingUnavailable(RuntimeError):
 def choose_backend() -> str:
     """Finds the rendering backend of this process: the one named by MUJOCO_GL, else the first that works.
 
-    A failed try would leave PyOpenGL bound to the wrong platform, so each candidate is probed in a process of its own.
+    A failed try would leave PyOpenGL bound to the wrong platform, so each candidate is probed in a process of
+    its own.
 
     Returns:
         One of BACKENDS.
 
     Raises:
-        RenderingUnavailable: MUJOCO_GL names none of them, or none works.
+        RenderingUnavailableError: MUJOCO_GL names none of them, or none works.
     """
     wanted = os.environ.get("MUJOCO_GL", "").lower()
     if wanted:
         if wanted not in BACKENDS:
-            raise RenderingUnavailable(
+            raise RenderingUnavailableError(
                 f"MUJOCO_GL={wanted!r} is not one of {', '.join(BACKENDS)}; unset or change it"
             )
         return wanted
@@ -49,14 +50,14 @@ def choose_backend() -> str:
             return backend
         lines = probe.stderr.strip().splitlines()
         failures.append(f"{backend}: {lines[-1] if lines else 'gave no reason'}")
-    raise RenderingUnavailable(
+    raise RenderingUnavailableError(
         "no rendering backend works; install libegl1 libegl-mesa0 libgl1-mesa-dri for EGL, or libosmesa6. "
         + "; ".join(failures)
     )
 
 
 class OffscreenRenderer:
-    """Renders a model's cameras to RGB images. Belongs to the thread that made it, as its graphics context does."""
+    """Renders a model's cameras to RGB images. Belongs to the thread that made it."""
 
     def __init__(self, model: mujoco.MjModel, width: int, height: int, shadows: bool = False) -> None:
         """Creates a graphics context.
@@ -68,7 +69,7 @@ class OffscreenRenderer:
             shadows: pretty, but thirty times slower on a processor.
 
         Raises:
-            RenderingUnavailable: there is no working backend.
+            RenderingUnavailableError: there is no working backend.
         """
         self.backend = choose_backend()
         if os.environ.get("PYOPENGL_PLATFORM") is None and self.backend != "glfw":

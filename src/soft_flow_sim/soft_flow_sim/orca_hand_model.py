@@ -2,8 +2,8 @@
 
 Geometry comes from the ``orcahand_right_*`` subtree of the ``orca_arm`` package. Visual meshes are
 clustered to a few thousand vertices; collision is one capsule for each finger link, fitted to its vertices,
-and boxes for palm and forearm. Frame of the hand's root: +y from the forearm to the fingers, palm normal -z, index
-finger on the -x side, thumb on the palm's side.
+and boxes for palm and forearm. Frame of the hand's root: +y from the forearm to the fingers, palm normal -z,
+index finger on the -x side, thumb on the palm's side.
 """
 
 from dataclasses import dataclass
@@ -66,7 +66,8 @@ HAND_JOINT_NAMES = tuple(joint.name for joint in HAND_JOINTS)
 HAND_JOINT_RANGES = np.deg2rad([joint.range_degrees for joint in HAND_JOINTS])
 HAND_JOINT_RANGES.setflags(write=False)
 
-# orca_arm's wrist is at its zero with the palm bent 35 degrees towards the palm side; orca_core's is straight.
+# orca_arm's wrist is at its zero with the palm bent 35 degrees towards the palm side; orca_core's is
+# straight.
 _WRIST_ZERO_OFFSET = np.deg2rad(-35.0)
 
 # orca_arm's inertias are of solid CAD bodies in other units; these are plausible printed parts, kg.
@@ -169,17 +170,26 @@ def fit_capsule(vertices: NDArray[np.float64]) -> tuple[NDArray[np.float64], flo
     return np.stack([center - reach * axes[0], center + reach * axes[0]]), radius
 
 
+def _collision_box(link: _Link) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    low, high = link.vertices.min(axis=0), link.vertices.max(axis=0)
+    if link.name == "wrist":
+        # The thumb's base stands out of the palm; a box around it would keep handles away from the knuckles.
+        knuckles = link.vertices[link.vertices[:, 2] > 0.05]
+        low[1], high[1] = knuckles[:, 1].min(), knuckles[:, 1].max()
+    return low, high
+
+
 def _add_collision(body: mujoco.MjsBody, link: _Link, friction: float) -> None:
     name = f"{link.name}_collision"
     surface = {"friction": [friction, 0.02, 0.0005], "condim": 4, "group": 3, "rgba": [0.2, 0.8, 0.3, 0.4]}
     if link.name in _LINK_MASS:
-        low, high = link.vertices.min(axis=0), link.vertices.max(axis=0)
+        low, high = _collision_box(link)
         touches = int(link.name == "wrist")
         body.add_geom(
             name=name,
             type=mujoco.mjtGeom.mjGEOM_BOX,
             pos=(low + high) / 2,
-            size=(high - low) / 2 * 0.9,
+            size=(high - low) / 2,
             mass=_LINK_MASS[link.name],
             contype=_HAND_BIT * touches,
             conaffinity=_TOUCHED_BITS * touches,

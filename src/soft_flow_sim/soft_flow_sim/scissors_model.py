@@ -1,17 +1,16 @@
 """Scissors of two hinged blades, and the case in which they lie.
 
-Frame of the scissors: pivot at the origin, blades +x, handles -x, hinge axis z. Body ``scissors`` is the half with the blade on
-+y, body ``scissors_other`` the other one.
+Frame of the scissors: pivot at the origin, blades +x, handles -x, hinge axis z. Body ``scissors`` is the half
+with the blade on +y, body ``scissors_other`` the other one.
 """
 
 import mujoco
 import numpy as np
 
 # Hinge angle when open (rad); where hand, strand and tip belong on the x axis (m).
-HINGE_OPEN = 0.36
+HINGE_OPEN = 0.33
 GRIP_OFFSET = -0.078
 BLADE_OFFSET = 0.058
-TIP_OFFSET = 0.105
 # Height of the pivot over the case's floor plane when the scissors lie on their supports, metres.
 REST_HEIGHT = 0.115
 # The case's origin is below the grip of the scissors; where the pivot lies in the case's frame, metres.
@@ -97,8 +96,6 @@ def add_scissors(spec: mujoco.MjSpec, mass_scale: float, squeeze_torque: float) 
     half = spec.worldbody.add_body(name="scissors")
     half.add_freejoint(name="scissors_free")
     _add_half(half, 1, mass_scale)
-    for name, offset in (("pivot", 0.0), ("grip", GRIP_OFFSET), ("blade", BLADE_OFFSET), ("tip", TIP_OFFSET)):
-        half.add_site(name=f"scissors_{name}", pos=[offset, 0, 0], group=5)
     other = half.add_body(name="scissors_other")
     other.add_joint(
         name="scissors_hinge",

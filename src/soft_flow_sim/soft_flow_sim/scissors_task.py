@@ -1,4 +1,4 @@
-"""The scissors task as one object: world, commands, outcome, cameras. The ROS node and the Gymnasium environment wrap it."""
+"""The scissors task as one object: world, commands, outcome and cameras, for whatever wraps it."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,8 @@ from soft_flow_sim.grasp_assist import GraspAssist, GraspAssistParameters
 from soft_flow_sim.hand_poses import HOME_FLANGE, HOME_POSTURE, OPEN_HAND
 from soft_flow_sim.inverse_kinematics import ArmInverseKinematics
 from soft_flow_sim.offscreen_renderer import OffscreenRenderer
-from soft_flow_sim.scissors_model import BLADE_OFFSET, HINGE_OPEN, PIVOT_IN_CASE, REST_HEIGHT
+from soft_flow_sim.scissors_model import HINGE_OPEN, PIVOT_IN_CASE, REST_HEIGHT
+from soft_flow_sim.scissors_truth import ScissorsTruth
 from soft_flow_sim.scissors_world import (
     CASE_NOMINAL,
     STRAND_TOP,
@@ -34,7 +35,11 @@ _STEPS_PER_CHECK = 5
 _STEP_NS = round(TIME_STEP * 1e9)
 _CUT_CHECKS = 2
 _LIFTED_HEIGHT = 0.05
-_DROPPED_HEIGHT = 0.05
+_DROPPED_HEIGHT = 0.06
+# Grasped means lifted while lying in the hand like this for so many ticks in a row.
+_HELD_POSITION = 0.022
+_HELD_TILT = 0.35
+_HELD_TICKS = 6
 _SETTLE_STEPS = 100
 
 
@@ -86,8 +91,8 @@ class ScissorsTask:
             assist_parameters: tolerances of the assist.
 
         Raises:
-            ValueError: the specification asks for a camera that the cell lacks, or a tick is not a whole number of
-                physics steps.
+            ValueError: the specification asks for a camera that the cell lacks, or a tick is not a whole
+                number of physics steps.
         """
         self.specification, self.domain = specification, domain
         self._default_assist = grasp_assist
@@ -96,16 +101,11 @@ class ScissorsTask:
             camera_in_model(name)
         self.model = build_scissors_world(domain).compile()
         self.data = mujoco.MjData(self.model)
+        self.truth = ScissorsTruth(self.model, self.data)
         kinematics = ArmInverseKinematics(HOME_POSTURE)
         self.robot = ArmAndHand(self.model, self.data, kinematics, domain, specification.dt)
-        self.assist = GraspAssist(self.model, assist_parameters or GraspAssistParameters())
+        self.assist = GraspAssist(self.model, self.truth, assist_parameters or GraspAssistParameters())
         self.cutter = TapeCutter(self.model, domain.cut_force, _CUT_CHECKS)
-        self._scissors = self.model.body("scissors").id
-        self._free = self.model.joint("scissors_free").qposadr[0]
-        self._hinge = self.model.joint("scissors_hinge").qposadr[0]
-        self._sites = {
-            name: self.model.site(f"scissors_{name}").id for name in ("pivot", "grip", "blade", "tip")
-        }
         self._case = self.model.body("case").mocapid[0]
         self._renderers: dict[tuple[int, int], OffscreenRenderer] = {}
         self._random = np.random.default_rng(0)
@@ -115,7 +115,8 @@ class ScissorsTask:
         self._steps = 0
         self._elapsed_ns = 0
         self._ticks = 0
-        self._grasped = self._cut_seen = False
+        self._held_ticks = 0
+        self._grasped = self._cut_seen = self._ever_lifted = False
         self._outcome = Outcome(0.0, False, False, False, False, True, "")
 
     def reset(self, seed: int, grasp_assist: bool | None = None) -> None:
@@ -146,16 +147,13 @@ class ScissorsTask:
         data.mocap_pos[self._case], data.mocap_quat[self._case] = position, turn
         pivot = np.zeros(3)
         mujoco.mju_rotVecQuat(pivot, np.array(PIVOT_IN_CASE), turn)
-        # The moving half turns about the fixed one: turn both so that the handles' mid-plane is the case's axis.
+        # The moving half turns about the fixed one: turn both so that the handles' mid-plane is the case's
+        # axis.
         half_opening = yaw + HINGE_OPEN / 2
-        data.qpos[self._free : self._free + 3] = position + pivot
-        data.qpos[self._free + 3 : self._free + 7] = [
-            np.cos(half_opening / 2),
-            0.0,
-            0.0,
-            np.sin(half_opening / 2),
-        ]
-        data.qpos[self._hinge] = HINGE_OPEN
+        free = self.truth.free_address
+        data.qpos[free : free + 3] = position + pivot
+        data.qpos[free + 3 : free + 7] = [np.cos(half_opening / 2), 0.0, 0.0, np.sin(half_opening / 2)]
+        data.qpos[self.truth.hinge_address] = HINGE_OPEN
 
     def state(self) -> RobotState:
         """What the robot's own sensors say now."""
@@ -203,11 +201,13 @@ class ScissorsTask:
         if not self._outcome.valid:
             return self._outcome
         self._ticks += 1
-        height = float(self.data.site_xpos[self._sites["grip"]][2])
-        held = self._is_held()
-        self._grasped |= held and height > REST_HEIGHT + _LIFTED_HEIGHT
+        height = float(self.truth.grip[2])
+        lifted = height > REST_HEIGHT + _LIFTED_HEIGHT
+        self._ever_lifted |= lifted
+        self._held_ticks = self._held_ticks + 1 if lifted and self._lies_in_hand() else 0
+        self._grasped |= self._held_ticks >= _HELD_TICKS
         newly_cut = self._cut_seen and not self._outcome.cut
-        dropped = self._grasped and not held and height < _DROPPED_HEIGHT
+        dropped = self._ever_lifted and height < _DROPPED_HEIGHT
         reason = "cut" if self._cut_seen else "dropped" if dropped else ""
         truncated = not reason and self._ticks >= self.specification.episode.max_steps
         self._outcome = Outcome(
@@ -225,10 +225,11 @@ class ScissorsTask:
         """The judgement of the last tick."""
         return self._outcome
 
-    def _is_held(self) -> bool:
-        if self.assist.engaged:
-            return True
-        return self.robot.touches_with_hand(self._scissors)
+    def _lies_in_hand(self) -> bool:
+        """Whether the hand holds the scissors as it should, and not just somewhere on a finger."""
+        error = self.assist.grip_error(self.data)
+        near = error.position < _HELD_POSITION and error.tilt < _HELD_TILT
+        return near and (self.assist.engaged or self.robot.touches_with_hand(self.truth.body))
 
     def privileged_state(self) -> dict[str, float]:
         """The world's true state by name, for scripted operators and for diagnosis; metres, rad, newtons."""
@@ -236,7 +237,8 @@ class ScissorsTask:
         error = self.assist.grip_error(data)
         state = {
             "time": float(data.time),
-            "hinge_angle": float(data.qpos[self._hinge]),
+            "hinge_angle": self.truth.hinge_angle,
+            "scissors_yaw": self.truth.yaw,
             "grip_error": error.position,
             "grip_tilt": error.tilt,
             "grip_yaw": error.yaw,
@@ -249,23 +251,11 @@ class ScissorsTask:
             "lifted": float(self._grasped),
             "cut": float(self._cut_seen),
         }
-        x, y, z, yaw = self._midplane_pose()
-        state |= {"scissors_x": x, "scissors_y": y, "scissors_z": z, "scissors_yaw": yaw}
-        blade = np.array([np.cos(yaw), np.sin(yaw), 0.0]) * BLADE_OFFSET + [x, y, z]
-        for name, point in (
-            ("grip", data.site_xpos[self._sites["grip"]]),
-            ("blade", blade),
-            ("tape", STRAND_TOP),
-        ):
+        truth = self.truth
+        points = {"scissors": truth.pivot, "grip": truth.grip, "blade": truth.blade, "tape": STRAND_TOP}
+        for name, point in points.items():
             state |= {f"{name}_{axis}": float(value) for axis, value in zip("xyz", point, strict=True)}
         return state
-
-    def _midplane_pose(self) -> tuple[float, float, float, float]:
-        axes = self.data.xmat[self._scissors].reshape(3, 3)
-        half_opening = self.data.qpos[self._hinge] / 2
-        along = axes @ [np.cos(half_opening), -np.sin(half_opening), 0.0]
-        x, y, z = self.data.xpos[self._scissors]
-        return float(x), float(y), float(z), float(np.arctan2(along[1], along[0]))
 
     def render(self, camera_name: str) -> NDArray[np.uint8]:
         """Renders a camera of the specification in its size.

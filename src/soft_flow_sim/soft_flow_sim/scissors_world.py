@@ -1,4 +1,4 @@
-"""The world of the scissors task: table, case, scissors, gallows with a strand of tape, FR3 arm and ORCA right hand."""
+"""The world of the scissors task: table, case, scissors, a strand of tape, FR3 arm and ORCA right hand."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,8 @@ ARM_PREFIX, HAND_PREFIX = "arm/", "arm/hand/"
 ASSIST_WELD = "grasp_assist"
 CAMERA_NAMES = ("wrist_palm", "wrist_back", "external")
 SQUEEZE_TORQUE = 0.35
-# Thickness of the plate between the flange and the forearm, metres, and the forearm's lower end in the hand's frame.
+# Thickness of the plate between the flange and the forearm, metres, and the forearm's lower end in the hand's
+# frame.
 _ADAPTER = 0.012
 _FOREARM_END = np.array([-0.010, -0.058, 0.0])
 _GEOM = mujoco.mjtGeom
@@ -29,7 +30,7 @@ _GEOM = mujoco.mjtGeom
 
 @dataclass(frozen=True)
 class _View:
-    """A camera: where it is and what it looks at (metres, in its body's frame), which way is up, and its field of view."""
+    """A camera in its body's frame: where it is, what it looks at, which way is up (m), field of view."""
 
     position: tuple[float, float, float]
     target: tuple[float, float, float]
@@ -42,11 +43,12 @@ _WRIST_VIEWS = {
     "wrist_palm": _View((-0.03, 0.055, -0.105), (-0.055, 0.235, -0.035), (0.0, 0.0, 1.0), 72.0),
     "wrist_back": _View((-0.075, 0.055, 0.085), (-0.095, 0.235, -0.030), (0.0, 0.0, 1.0), 72.0),
 }
-_EXTERNAL_VIEW = _View((1.12, 0.52, 0.52), (0.52, 0.03, 0.15), (0.0, 0.0, 1.0), 42.0)
+_EXTERNAL_VIEW = _View((0.92, 0.80, 0.50), (0.52, 0.03, 0.17), (0.0, 0.0, 1.0), 42.0)
 
 
 def _hand_rotation_in_flange() -> NDArray[np.float64]:
-    # With the flange's z down and turned by 45 degrees (the arm's home), the palm faces +y and the index finger +x.
+    # With the flange's z down and turned by 45 degrees (the arm's home), the palm faces +y and the index
+    # finger +x.
     turned = np.array([[1.0, -1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, np.sqrt(2.0)]]) / np.sqrt(2.0)
     flange_in_world = np.diag([1.0, -1.0, -1.0]) @ turned
     hand_in_world = np.array([[-1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, -1.0, 0.0]])

@@ -1,4 +1,4 @@
-"""A taut strand of tape that can be cut: short segments joined by breakable constraints, and the rule that breaks them."""
+"""A taut strand of tape: short segments joined by breakable constraints, and the rule that breaks them."""
 
 from dataclasses import dataclass
 
@@ -77,8 +77,8 @@ class Cut:
 class TapeCutter:
     """Parts the strand where both blades have pressed on it hard enough for long enough.
 
-    Rule: each blade's summed normal force on the strand is at least ``cut_force`` in ``checks`` consecutive checks;
-    then the joint nearest to the contact becomes inactive.
+    Rule: each blade's summed normal force on the strand is at least ``cut_force`` in ``checks`` consecutive
+        checks; then the joint nearest to the contact becomes inactive.
     """
 
     def __init__(self, model: mujoco.MjModel, cut_force: float, checks: int) -> None:
