@@ -1,4 +1,4 @@
-"""Imitation from 120 demonstrations: the policy beside its operator and beside an equally trained blind policy.
+"""Imitation from 120 demonstrations: the policy beside its operator and beside a blind one.
 
 Every stage continues where it was interrupted; all of it lies in --output.
 """

@@ -3,16 +3,15 @@
     python -m soft_flow_bringup.control_loop_node --output loop.jsonl
 
 The graph's own latencies are on the ROS clock, which in simulation stands still between a tick and its
-command phase; so this process takes the time of arrival of messages on the steady clock. It writes one line
-a tick and ends on Ctrl-C. It subscribes only once an episode runs, so that it never stands in for a missing
-node.
+command phase; so this process takes the wall times at which messages were sent (their DDS source stamps).
+It writes one line a tick and ends on Ctrl-C. It subscribes only once an episode runs, so that it never stands
+in for a missing node.
 """
 
 import argparse
 import json
 import struct
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from soft_flow_contract.task_specification import TaskSpecification
 from soft_flow_msgs.msg import ActionChunk, EpisodeState, ExecutedAction, Observation
 
 _STAMP = struct.Struct("<iI")  # seconds and nanoseconds, after the four bytes of CDR's encapsulation
+SendInfo = dict[str, int]  # rclpy's MessageInfo: source_timestamp and received_timestamp, ns
 _KEPT_TICKS = 40  # a tick that is older than so many others has got all that it will get
 
 
@@ -61,32 +61,33 @@ class ControlLoopNode(Node):
         self.create_subscription(ActionChunk, topics.ACTION_CHUNK, self._on_chunk, topics.COMMAND, raw=True)
         self.create_subscription(ExecutedAction, topics.EXECUTED_ACTION, self._on_executed, topics.ACTIONS)
 
-    def _on_clock(self, message: Clock) -> None:
+    def _on_clock(self, message: Clock, info: SendInfo) -> None:
         stamp = to_nanoseconds(message.clock)
         if stamp % self._dt_ns == 0:
-            self._ticks.setdefault(stamp, {"tick": stamp})["began"] = time.monotonic()
+            self._ticks.setdefault(stamp, {"tick": stamp})["began"] = info["source_timestamp"]
             self._write_older_than(stamp - _KEPT_TICKS * self._dt_ns)
 
-    def _on_observation(self, data: bytes) -> None:
-        self._note(stamp_of(data), "observation")
+    def _on_observation(self, data: bytes, info: SendInfo) -> None:
+        self._note(stamp_of(data), "observation", info)
 
-    def _on_chunk(self, data: bytes) -> None:
-        self._note(stamp_of(data), "chunk")
+    def _on_chunk(self, data: bytes, info: SendInfo) -> None:
+        self._note(stamp_of(data), "chunk", info)
 
-    def _on_executed(self, message: ExecutedAction) -> None:
+    def _on_executed(self, message: ExecutedAction, info: SendInfo) -> None:
         stamp = to_nanoseconds(message.header.stamp)
-        self._note(stamp, "command")
-        if stamp in self._ticks:
-            self._ticks[stamp] |= {"missed": message.missed_deadline, "source": message.source}
+        self._note(stamp, "command", info)
+        self._ticks[stamp] |= {"missed": message.missed_deadline, "source": message.source}
 
-    def _note(self, stamp: int, name: str) -> None:
-        tick = self._ticks.get(stamp)
-        if tick is not None and "began" in tick:
-            tick[name] = time.monotonic() - tick["began"]
+    def _note(self, stamp: int, name: str, info: SendInfo) -> None:
+        self._ticks.setdefault(stamp, {"tick": stamp})[name] = info["source_timestamp"]
 
     def _write_older_than(self, stamp: int) -> None:
-        for tick in [tick for tick in self._ticks if tick < stamp]:
-            self._file.write(json.dumps(self._ticks.pop(tick)) + "\n")
+        for tick in sorted(tick for tick in self._ticks if tick < stamp):
+            values = self._ticks.pop(tick)
+            if "began" in values:  # /clock is best effort; without its message the tick has no beginning
+                for name in {"observation", "chunk", "command"} & values.keys():
+                    values[name] = (values[name] - values["began"]) * 1e-9
+                self._file.write(json.dumps(values) + "\n")
 
     def destroy_node(self) -> None:
         """Write what is left."""

@@ -53,8 +53,8 @@ class DemoBudget:
         return max(LEAST_TRAINING, self.total - spent - reserved - overhead)
 
     def rollouts_limit(self, spent: float) -> float:
-        """How long the rollouts may go on; at least one episode's worth."""
-        least = START_UP + self.max_steps * self.dt
+        """How long the rollouts may go on; at least a few episodes' worth, even if the time is over."""
+        least = START_UP + 4 * self.max_steps * self.dt
         return max(least, self.total - spent - self.realtime_needed - REPORT)
 
 

@@ -117,3 +117,21 @@ def plot_control_loop(latency: np.ndarray, missed: Sequence[int], phase: float, 
         right.set_xlim(-0.8, max(4, len(counts)) - 0.2)
         right.grid(axis="x", visible=False)
         return to_svg(drawing)
+
+
+def plot_loop_histograms(
+    to_command: np.ndarray, to_chunk: np.ndarray, bare: np.ndarray, phase: float, tick: float
+) -> str:
+    """Observation to command, tick to chunk, lateness of a bare loop on the same machine; all in s."""
+    with figure(11.5, 3.1, columns=3) as (drawing, (left, middle, right)):
+        panels = (
+            (left, to_command, "Observation to command"),
+            (middle, to_chunk, "Tick to planned chunk"),
+            (right, bare, "Bare loop: woken late by"),
+        )
+        for axis, values, title in panels:
+            draw_latency(axis, values[np.isfinite(values)], phase, tick)
+            axis.set_title(title)
+        right.set(xlabel="ms")
+        left.set(xlabel="ms after the observation")
+        return to_svg(drawing)
