@@ -1,7 +1,7 @@
 """Reading bags into training tensors: how many times faster than the robot recorded them.
 
-The bags are written by the episode node's own writer: 84 x 84 JPEGs of drawn scenes, or real ones with --bags.
-The rival decodes the same bags the plain way: rosbags' typed reader, one image after the other.
+The bags are written by the episode node's own writer: 84 x 84 JPEGs of drawn scenes, or real ones with
+--bags. The rival decodes the same bags the plain way: rosbags' typed reader, one image after the other.
 """
 
 import argparse

@@ -19,7 +19,6 @@ setup(
     description="Reads episode bags and trains the policy from them.",
     license="Apache-2.0",
     entry_points={
-        "console_scripts": [
-        ],
+        "console_scripts": [],
     },
 )

@@ -16,7 +16,7 @@ from soft_flow_learner.learner_config import ImitationConfig
 from soft_flow_policy.observation_encoder import ObservationBatch
 from soft_flow_policy.policy import FlowPolicy
 
-OPTIMIZER_STATE = ("step", "exp_avg", "exp_avg_sq")
+MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,11 @@ class Imitation:
         with torch.no_grad():
             for name, parameter in zip(self._names, self._parameters, strict=True):
                 parameter.copy_(state[f"weights.{name}"])
+                # As the optimizer makes them: the fused kernel needs moments of the weights' memory layout.
                 self.optimizer.state[parameter] = {
-                    key: state[f"optimizer.{key}.{name}"].clone() for key in OPTIMIZER_STATE
+                    "step": state[f"optimizer.step.{name}"].clone(),
+                    **{
+                        key: torch.empty_like(parameter).copy_(state[f"optimizer.{key}.{name}"])
+                        for key in MOMENTS
+                    },
                 }

@@ -25,6 +25,9 @@ class ImitationConfig(StrictModel):
     average_decay: Fraction = 0.995  # of the averaged weights, which are evaluated and exported
     held_out: Fraction = 0.1  # of the episodes, for the likelihood of unseen demonstrations
     held_out_rows: Count = 256  # at most so many chunks of them, evenly spread
+    evaluation_interval: Count = 200  # updates between evaluations on the held-out episodes
+    checkpoint_interval: Count = 1000  # updates between checkpoints,
+    checkpoint_seconds: Positive = 60.0  # or so long, whichever comes first
     divergence: Positive = 5.0  # nats a dimension above the best running loss at which training is stopped
 
 

@@ -29,10 +29,14 @@ class MetricsLog:
         self._file.write(json.dumps({"update": update, **values}) + "\n")
         self._lines += 1
         if self._lines % FLUSH_INTERVAL == 0 or "held_out_nll" in values:
-            self._file.flush()
+            self.flush()
         if update % TENSORBOARD_INTERVAL == 0 or "held_out_nll" in values:
             for name, value in values.items():
                 self._writer.add_scalar(name, value, update)
+
+    def flush(self) -> None:
+        """Hand all lines to the operating system."""
+        self._file.flush()
 
     def __enter__(self) -> Self:
         return self

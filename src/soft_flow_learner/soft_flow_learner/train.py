@@ -6,6 +6,7 @@ import sys
 import types
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Self
 
 import torch
 from rich.console import Console
@@ -34,8 +35,16 @@ class Interruption:
 
     def __init__(self) -> None:
         self.requested = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._request)
+            self._before[number] = signal.signal(number, self._request)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def _request(self, number: int, frame: types.FrameType | None) -> None:
         if self.requested:
@@ -187,13 +196,12 @@ def new_policy(settings: RunSettings, specification: TaskSpecification, store: E
     return policy
 
 
-def train(arguments: argparse.Namespace, console: Console) -> int:
+def train(arguments: argparse.Namespace, console: Console, stop: Interruption) -> int:
     """Run the command; returns the exit status.
 
     Raises:
         ContractError, LearnerError: with what to do.
     """
-    stop = Interruption()
     folder = RunFolder(arguments.output)
     record: RunRecord | None = None
     if arguments.resume:
@@ -254,7 +262,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status: 0 done, 1 alarm, 2 cannot begin, 130 interrupted."""
     console = Console(stderr=False)
     try:
-        return train(parse_arguments(arguments), console)
+        with Interruption() as stop:
+            return train(parse_arguments(arguments), console, stop)
     except DivergenceError as alarm:
         print(f"error: {alarm}", file=sys.stderr)
         return EXIT_ALARM

@@ -21,15 +21,6 @@ SMOOTHING = 0.98  # of the running loss that is shown and watched
 
 
 @dataclass(frozen=True)
-class Intervals:
-    """How often things other than updates happen."""
-
-    evaluation: int = 200  # updates
-    checkpoint_seconds: float = 60.0
-    checkpoint_updates: int = 1000  # whichever of the two comes first
-
-
-@dataclass(frozen=True)
 class TrainingResult:
     """How training ended: `finished` is False when it was interrupted."""
 
@@ -80,11 +71,9 @@ class Trainer:
         imitation: Imitation,
         training: EpisodeStore,
         held_out: EpisodeStore | None,
-        intervals: Intervals | None = None,
     ) -> None:
         self._folder, self._record, self._imitation = folder, record, imitation
         self._training, self._held_out = training, held_out
-        self._intervals = intervals or Intervals()
         self._config: ImitationConfig = record.settings.config.imitation
         self._seed = record.settings.seed
         self._order = RowOrder(len(training), self._config.batch, self._seed)
@@ -115,6 +104,7 @@ class Trainer:
                 left = (self.plan_updates - position.update) * position.seconds / position.update
                 display.show(position.update, self.plan_updates, running, self._held_out_nll, left)
                 if self._checkpoint_due(saved, position):
+                    log.flush()  # a checkpoint never knows more than the log
                     self._folder.save(self._imitation, position)
                     saved = position
             finished = position.update >= self.plan_updates
@@ -134,7 +124,7 @@ class Trainer:
         metrics = self._imitation.update(batch, seeded_generator(self._seed, 0, done), rate, done)
         running = watch.see(done + 1, metrics)
         values = {"loss": metrics.loss, "gradient_norm": metrics.gradient_norm, "learning_rate": rate}
-        if (done + 1) % self._intervals.evaluation == 0:
+        if (done + 1) % self._config.evaluation_interval == 0:
             values |= self._evaluate()
         return values, running
 
@@ -165,6 +155,6 @@ class Trainer:
 
     def _checkpoint_due(self, saved: Position, position: Position) -> bool:
         return (
-            position.seconds - saved.seconds >= self._intervals.checkpoint_seconds
-            or position.update - saved.update >= self._intervals.checkpoint_updates
+            position.seconds - saved.seconds >= self._config.checkpoint_seconds
+            or position.update - saved.update >= self._config.checkpoint_interval
         )
