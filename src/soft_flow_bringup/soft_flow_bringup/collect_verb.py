@@ -27,8 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def main(arguments: argparse.Namespace, workspace: Workspace) -> int:
-    """Launch the graph and return its exit status."""
+def launch_values(arguments: argparse.Namespace) -> list[str]:
+    """Return the launch file's arguments, as NAME:=VALUE texts; overrides come last and win."""
     values = {
         "output": str(arguments.output.resolve()),
         "episodes": str(arguments.episodes),
@@ -36,5 +36,9 @@ def main(arguments: argparse.Namespace, workspace: Workspace) -> int:
         "task": arguments.task,
         "operator": arguments.operator,
     }
-    own = [f"{name}:={value}" for name, value in values.items()]
-    return launch(workspace, "teleop.launch.xml", [*own, *arguments.overrides])
+    return [*(f"{name}:={value}" for name, value in values.items()), *arguments.overrides]
+
+
+def main(arguments: argparse.Namespace, workspace: Workspace) -> int:
+    """Launch the graph and return its exit status."""
+    return launch(workspace, "teleop.launch.xml", launch_values(arguments))

@@ -38,7 +38,7 @@ class Verb:
 VERBS = (
     Verb("setup", "setup_verb", "make the environment and build the workspace", sets_up=False, enters=False),
     Verb("demo", "demo_verb", "collect, train, roll out and write a report"),
-    Verb("test", "test_verb", "lint, types and all tests"),
+    Verb("test", "run_tests_verb", "lint, types and all tests"),
     Verb("launch", "launch_verb", "start a launch file, as `ros2 launch` does"),
     Verb("collect", "collect_verb", "record demonstrations, one bag an episode"),
     Verb("train", "train_verb", "train the policy from bags"),

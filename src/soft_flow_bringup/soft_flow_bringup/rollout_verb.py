@@ -25,8 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def main(arguments: argparse.Namespace, workspace: Workspace) -> int:
-    """Launch the graph and return its exit status."""
+def launch_values(arguments: argparse.Namespace) -> list[str]:
+    """Return the launch file's arguments, as NAME:=VALUE texts; overrides come last and win."""
     values = {
         "checkpoint": str(arguments.checkpoint.resolve()),
         "output": str(arguments.output.resolve()),
@@ -35,5 +35,9 @@ def main(arguments: argparse.Namespace, workspace: Workspace) -> int:
     }
     if arguments.seed is not None:
         values["first_seed"] = str(arguments.seed)
-    own = [f"{name}:={value}" for name, value in values.items()]
-    return launch(workspace, "rollout.launch.xml", [*own, *arguments.overrides])
+    return [*(f"{name}:={value}" for name, value in values.items()), *arguments.overrides]
+
+
+def main(arguments: argparse.Namespace, workspace: Workspace) -> int:
+    """Launch the graph and return its exit status."""
+    return launch(workspace, "rollout.launch.xml", launch_values(arguments))
