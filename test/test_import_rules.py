@@ -27,8 +27,8 @@ MAY_IMPORT = {
 PACKAGES = sorted(MAY_IMPORT)
 ROS = {
     "rclpy", "ament_index_python", "action_msgs", "builtin_interfaces", "diagnostic_msgs", "geometry_msgs",
-    "lifecycle_msgs", "nav_msgs", "rcl_interfaces", "rosgraph_msgs", "sensor_msgs", "soft_flow_msgs", "std_msgs",
-    "std_srvs", "trajectory_msgs", "unique_identifier_msgs",
+    "lifecycle_msgs", "nav_msgs", "rcl_interfaces", "rosgraph_msgs", "sensor_msgs", "soft_flow_msgs",
+    "std_msgs", "std_srvs", "trajectory_msgs", "unique_identifier_msgs",
 }  # fmt: skip
 KNOWS_ROS = ("message_conversion.py", "topics.py")
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
