@@ -22,6 +22,7 @@ setup(
         "console_scripts": [
             "simulator_node = soft_flow_sim.simulator_node:main",
         ],
+        "gymnasium.envs": ["__root__ = soft_flow_sim.environments:register_environments"],
         "soft_flow.teleop_devices": ["scripted = soft_flow_sim.scripted_device:ScriptedDevice"],
     },
 )
