@@ -5,8 +5,13 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, settings
 
 from soft_flow_contract.task_specification import TaskSpecification
+
+# A law is about values, and this machine may be busy: no limit on the time of an example.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 TASK_FILE = Path(__file__).parents[3] / "config" / "tasks" / "scissors.yaml"
 

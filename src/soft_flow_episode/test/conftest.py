@@ -4,12 +4,17 @@ from pathlib import Path
 
 import pytest
 from domain_coordinator import domain_id
+from hypothesis import HealthCheck, settings
 
 from soft_flow_contract.task_specification import TaskSpecification
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from fake_cell import Graph  # noqa: E402
+
+# A law is about values, and this machine may be busy: no limit on the time of an example.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 TASK_FILE = Path(__file__).parents[3] / "config" / "tasks" / "scissors.yaml"
 

@@ -26,7 +26,7 @@ from soft_flow_contract.message_conversion import header, require_same_specifica
 from soft_flow_contract.robot_state import commanded_state, measured_state
 from soft_flow_contract.task_specification import TaskSpecification
 from soft_flow_msgs.msg import Action, EpisodeState, Observation, SimulationState
-from soft_flow_teleop.device import Moment, find_device, parse_options
+from soft_flow_teleop.device import Moment, TeleopDevice, find_device, parse_options
 from soft_flow_teleop.tick_join import TickJoin
 
 
@@ -42,13 +42,18 @@ class Parameters:
 class TeleopNode(Node):
     """Thin shell over a `TeleopDevice`."""
 
-    def __init__(self, context: Context | None = None, overrides: list[Parameter] | None = None) -> None:
+    def __init__(
+        self,
+        context: Context | None = None,
+        overrides: list[Parameter] | None = None,
+        find: Callable[[str], type[TeleopDevice]] = find_device,
+    ) -> None:
         super().__init__("teleop_node", context=context, parameter_overrides=overrides or [])
         parameters = declare_parameters(self, Parameters)
         self._specification = TaskSpecification.load(parameters.task_file)
         self._name = parameters.device
         self._space = ActionSpace(self._specification)
-        device = find_device(parameters.device)
+        device = find(parameters.device)
         self._device = device.open(self._specification, parse_options(parameters.device_options.split(",")))
         self._episode_id, self._error, self._actions, self._deadman = "", "", 0, False
         self._join: TickJoin[Observation, SimulationState] = TickJoin()
