@@ -29,7 +29,7 @@ def listed() -> set[str]:
 
 
 def third_party_imports() -> dict[str, Path]:
-    """First names of the imports that are neither ours, messages nor standard, each with a file that has it."""
+    """First names of imports that are neither ours, messages nor standard, each with a file that has it."""
     files = [
         *ROOT.glob("src/**/*.py"),
         *ROOT.glob("test/*.py"),

@@ -174,7 +174,7 @@ def _install_packages(
         constraints = Path(folder) / "constraints.txt"
         pins = workspace.constraints.read_text(encoding="utf-8")
         constraints.write_text(without_installed(pins) if native else pins, encoding="utf-8")
-        command = [str(workspace.python), "-m", "pip", "install", "--progress-bar", "off"]
+        command = [str(workspace.python), "-m", "pip", "install", "--progress-bar", "off", "--no-compile"]
         command += ["--disable-pip-version-check", "--no-input", "-c", str(constraints)]
         for file in workspace.requirement_lists(native is not None):
             command += ["-r", str(file)]
