@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 from figures import RESULTS, Figure, write_results
-from graph_runs import EpisodeStage, StageError, run_stage
+from graph_runs import StageError, run_stage
 from machine_time import ProcessorTime
 from rich.console import Console
 
+from soft_flow_bringup.episode_stage import EpisodeStage
 from soft_flow_bringup.graph_commands import (
     collect_command,
     own_domain,
@@ -42,7 +43,7 @@ def prepare_policy(folder: Path, task: str, console: Console) -> Path:
     """
     policy = folder / "policy" / "policy"
     if not policy.exists():
-        stage = EpisodeStage(folder / "demonstrations", 2, 0, collect_command)
+        stage = EpisodeStage(folder / "demonstrations", 2, 0, collect_command, folder)
         run_stage(stage, 1, console)
         options = ("--updates", "20", "--all-episodes")
         command = train_command(stage.folder, folder / "policy", task_file(task), *options)

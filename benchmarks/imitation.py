@@ -7,15 +7,16 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from figures import RESULTS, write_results
-from graph_runs import EpisodeStage, StageError, run_stage
+from graph_runs import StageError, run_stage
 from imitation_figures import BLIND, FIXED, OPERATOR, POLICY, UNASSISTED, imitation_figures
 from rich.console import Console
 
+from soft_flow_bringup.episode_stage import EpisodeStage
 from soft_flow_bringup.graph_commands import (
     collect_command,
     own_domain,
@@ -47,13 +48,17 @@ class Benchmark:
         """Folder of all stages."""
         return self.options.output
 
+    def stage(
+        self, name: str, episodes: int, first_seed: int, command: Callable[[Path, int, int], list[str]]
+    ) -> EpisodeStage:
+        """A stage of the benchmark."""
+        return EpisodeStage(self.root / name, episodes, first_seed, command, self.root / "logs")
+
     def demonstrations(self) -> tuple[Path, list[EpisodeRecord]]:
         """Folder and records of the demonstrations: those given, or collected."""
         given: Path | None = self.options.demonstrations
         if given is None:
-            stage = EpisodeStage(
-                self.root / "demonstrations", self.options.episodes, DEMONSTRATION_SEED, collect_command
-            )
+            stage = self.stage("demonstrations", self.options.episodes, DEMONSTRATION_SEED, collect_command)
             return stage.folder, run_stage(stage, self.options.graphs, self.console)
         logs = sorted({path.parent for path in given.rglob("episodes.jsonl")})
         records = [record for log in logs for record in read_episode_log(log) if record.counted]
@@ -63,8 +68,8 @@ class Benchmark:
 
     def unassisted(self) -> list[EpisodeRecord]:
         """The operator without the grasp assist."""
-        stage = EpisodeStage(
-            self.root / "operator_without_assist",
+        stage = self.stage(
+            "operator_without_assist",
             self.options.unassisted,
             UNASSISTED_SEED,
             lambda output, episodes, seed: collect_command(output, episodes, seed, grasp_assist=False),
@@ -103,7 +108,7 @@ class Benchmark:
             options = {"domain": domain, "temperature": temperature}
             return rollout_command(checkpoint, output, count, seed, **options)
 
-        stage = EpisodeStage(self.root / name, episodes, first_seed, command)
+        stage = self.stage(name, episodes, first_seed, command)
         return run_stage(stage, self.options.graphs, self.console)
 
 

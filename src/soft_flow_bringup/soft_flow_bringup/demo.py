@@ -4,6 +4,7 @@ An interrupted demo continues when `--output` names its folder again.
 """
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -15,13 +16,18 @@ from rich.table import Table
 from soft_flow_bringup.demo_budget import DemoBudget
 from soft_flow_bringup.demo_phases import DemoPhases, DemoSettings
 from soft_flow_bringup.graph_commands import task_file
-from soft_flow_bringup.report.episode_log import RunDataError, read_episode_log, stage_rate
+from soft_flow_bringup.report.episode_log import RunDataError, read_episodes, stage_rate
 from soft_flow_bringup.report.page import write_report
 from soft_flow_bringup.report.run_folder import RunFolder, RunState
 from soft_flow_bringup.report.sections import percent
 from soft_flow_bringup.report.versions import versions
 from soft_flow_contract.errors import ContractError
 from soft_flow_contract.task_specification import TaskSpecification
+
+
+def default_graphs() -> int:
+    """A graph in lockstep keeps little more than one core busy."""
+    return max(1, min(2, os.cpu_count() or 1))
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -33,10 +39,11 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--rollouts", type=int, default=20, help="episodes of the policy (default %(default)s)")
     add("--realtime", type=float, default=24.0, help="s at the pace of the wall clock; 0: none (%(default)g)")
     add("--success-flag", default="success", help="stage that a demonstration must reach to be learned from")
+    add("--graphs", type=int, default=default_graphs(), help="ROS graphs side by side (default %(default)s)")
     add("--task", default="scissors", help="task in config/tasks (default %(default)s)")
     add("--output", type=Path, help="folder of the run; one that exists is continued (default runs/TIME)")
     parsed = parser.parse_args(arguments)
-    for name in ("minutes", "episodes", "rollouts"):
+    for name in ("minutes", "episodes", "rollouts", "graphs"):
         if getattr(parsed, name) <= 0:
             parser.error(f"--{name}: expected a positive number, got {getattr(parsed, name)}")
     return parsed
@@ -59,7 +66,7 @@ def summary(folder: RunFolder, specification: TaskSpecification) -> Table:
     for column in ("", *specification.episode.flags):
         table.add_column(column, justify="left" if not column else "right")
     for who, place in (("operator", folder.demonstrations), ("policy", folder.rollouts)):
-        rates = [stage_rate(read_episode_log(place), stage) for stage in specification.episode.flags]
+        rates = [stage_rate(read_episodes(place), stage) for stage in specification.episode.flags]
         cells = [f"{percent(rate.value)}  ({rate.successes} of {rate.trials})" for rate in rates]
         table.add_row(who, *cells)
     return table
@@ -81,6 +88,7 @@ def run_demo(settings: DemoSettings, root: Path, console: Console) -> int:
         settings.realtime,
         specification.episode.max_steps,
         specification.dt,
+        settings.graphs,
     )
     console.print(f"run in {root}, {settings.minutes:g} minutes", highlight=False)
     phases = DemoPhases(folder, settings, specification, budget, state, console)

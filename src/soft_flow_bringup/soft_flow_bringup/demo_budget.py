@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 
 from soft_flow_bringup.report.episode_log import EpisodeRecord
 
@@ -24,6 +25,7 @@ class DemoBudget:
         realtime: s of the run at the pace of the wall clock.
         max_steps: ticks of the longest episode.
         dt: s a tick.
+        graphs: how many of them collect and roll out side by side.
     """
 
     total: float
@@ -31,6 +33,7 @@ class DemoBudget:
     realtime: float
     max_steps: int
     dt: float
+    graphs: int = 1
 
     def collection_limit(self, spent: float) -> float:
         """How long collection may go on after `spent` seconds."""
@@ -38,8 +41,10 @@ class DemoBudget:
 
     def rollouts_needed(self, seconds_a_tick: float, done: int = 0) -> float:
         """What the remaining rollouts will take at the pace of collection."""
-        left = self.rollouts - done
-        return START_UP + ROLLOUT_MARGIN * left * self.max_steps * seconds_a_tick if left > 0 else 0.0
+        if done >= self.rollouts:
+            return 0.0
+        rounds = ceil((self.rollouts - done) / self.graphs)
+        return START_UP + ROLLOUT_MARGIN * rounds * self.max_steps * seconds_a_tick
 
     @property
     def realtime_needed(self) -> float:
@@ -59,6 +64,6 @@ class DemoBudget:
 
 
 def seconds_a_tick(records: Sequence[EpisodeRecord], dt: float) -> float:
-    """Wall time of a control tick in these episodes; at real time if there are none."""
+    """Wall time of a graph's control tick in these episodes; at real time if there are none."""
     steps, wall = sum(r.steps for r in records), sum(r.wall_seconds for r in records)
     return wall / steps if steps and wall else dt

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from rich.console import Console
 
 from soft_flow_bringup.demo_budget import DemoBudget, seconds_a_tick
 from soft_flow_bringup.demo_display import PhaseDisplay
+from soft_flow_bringup.episode_stage import EpisodeStage
 from soft_flow_bringup.graph_commands import (
     collect_command,
     own_domain,
@@ -19,11 +19,11 @@ from soft_flow_bringup.graph_commands import (
     train_command,
     watch_command,
 )
-from soft_flow_bringup.report.episode_log import EpisodeRecord, read_episode_log
+from soft_flow_bringup.report.episode_log import EpisodeRecord, read_episodes
 from soft_flow_bringup.report.loop_log import LOG_NAME
 from soft_flow_bringup.report.run_folder import PHASES, Phase, RunFolder, RunState
 from soft_flow_bringup.report.training_log import read_training_log
-from soft_flow_bringup.watched_process import Ended, WatchedProcess, run_watched
+from soft_flow_bringup.watched_process import Ended, run_watched
 from soft_flow_contract.task_specification import TaskSpecification
 
 DEMONSTRATION_SEED, ROLLOUT_SEED, REALTIME_SEED = 0, 100_000, 200_000  # never the same world twice
@@ -39,6 +39,7 @@ class DemoSettings:
         rollouts: episodes of the policy.
         realtime: s at the pace of the wall clock.
         success_flag: stage that a demonstration must reach to be learned from.
+        graphs: how many of them collect and roll out side by side.
         task: name of its file in config/tasks.
     """
 
@@ -47,6 +48,7 @@ class DemoSettings:
     rollouts: int = 20
     realtime: float = 24.0
     success_flag: str = "success"
+    graphs: int = 1
     task: str = "scissors"
 
     def as_mapping(self) -> dict[str, Any]:
@@ -98,24 +100,27 @@ class DemoPhases:
         self.state = self.state.with_phase(name, phase)
         self._folder.write_state(self.state)
 
-    def _log(self, name: str) -> Path:
-        return self._folder.root / "logs" / f"{name}.log"
-
     def _collect(self, display: PhaseDisplay) -> Phase:
-        aim, output = self._settings.episodes, self._folder.demonstrations
-        command = collect_command(output, aim, DEMONSTRATION_SEED, task=self._settings.task, lockstep=True)
+        def command(output: Path, episodes: int, seed: int) -> list[str]:
+            return collect_command(output, episodes, seed, task=self._settings.task, lockstep=True)
+
+        stage = self._stage("demonstrations", self._settings.episodes, DEMONSTRATION_SEED, command)
         limit = self._budget.collection_limit(self.state.seconds)
-        return self._episodes("demonstrations", display, command, output, aim, limit)
+        return self._episodes(stage, display, limit, self._settings.graphs)
+
+    def _rollout(self, lockstep: bool) -> Callable[[Path, int, int], list[str]]:
+        def command(output: Path, episodes: int, seed: int) -> list[str]:
+            options = {"task": self._settings.task, "lockstep": lockstep}
+            return rollout_command(self._folder.policy, output, episodes, seed, **options)
+
+        return command
 
     def _roll_out(self, display: PhaseDisplay) -> Phase:
         if not self._folder.policy.exists():
             return Phase("failed", note="There is no policy to roll out: the training was not finished.")
-        aim, output = self._settings.rollouts, self._folder.rollouts
-        command = rollout_command(
-            self._folder.policy, output, aim, ROLLOUT_SEED, task=self._settings.task, lockstep=True
-        )
+        stage = self._stage("rollouts", self._settings.rollouts, ROLLOUT_SEED, self._rollout(lockstep=True))
         limit = self._budget.rollouts_limit(self.state.seconds)
-        return self._episodes("rollouts", display, command, output, aim, limit)
+        return self._episodes(stage, display, limit, self._settings.graphs)
 
     def _run_in_real_time(self, display: PhaseDisplay) -> Phase:
         if self._settings.realtime <= 0:
@@ -123,45 +128,41 @@ class DemoPhases:
         if not self._folder.policy.exists():
             return Phase("failed", note="There is no policy to run: the training was not finished.")
         longest = self._specification.episode.max_steps * self._specification.dt
-        aim, output = max(1, round(self._settings.realtime / longest)), self._folder.realtime
-        command = rollout_command(
-            self._folder.policy, output, aim, REALTIME_SEED, task=self._settings.task, lockstep=False
-        )
-        limit = 2 * self._budget.realtime_needed
-        watcher = watch_command(output / LOG_NAME, task_file(self._settings.task))
-        return self._episodes("realtime", display, command, output, aim, limit, watcher)
+        aim = max(1, round(self._settings.realtime / longest))
+        watcher = watch_command(self._folder.realtime / LOG_NAME, task_file(self._settings.task))
+        stage = self._stage("realtime", aim, REALTIME_SEED, self._rollout(lockstep=False), watcher)
+        return self._episodes(stage, display, 2 * self._budget.realtime_needed)
 
-    def _episodes(
+    def _stage(
         self,
         name: str,
-        display: PhaseDisplay,
-        command: list[str],
-        output: Path,
-        aim: int,
-        limit: float,
-        watcher: list[str] | None = None,
-    ) -> Phase:
-        """Start a graph that records episodes into `output` until there are `aim` of them."""
+        episodes: int,
+        first_seed: int,
+        command: Callable[[Path, int, int], list[str]],
+        *watchers: list[str],
+    ) -> EpisodeStage:
+        logs = self._folder.root / "logs"
+        return EpisodeStage(self._folder.root / name, episodes, first_seed, command, logs, watchers)
 
-        def watch() -> None:
-            done = counted(read_episode_log(output))
-            successes = sum(record.outcome == "success" for record in done)
-            text = f"{len(done)} of {aim} episodes, {successes} successful" if done else "starting the graph"
-            display.show(len(done), aim, text)
+    def _episodes(self, stage: EpisodeStage, display: PhaseDisplay, limit: float, graphs: int = 1) -> Phase:
+        """Record episodes until there are enough of them, or the time is over."""
 
-        with own_domain() as environ, ExitStack() as beside:
-            if watcher is not None:
-                beside.enter_context(WatchedProcess(watcher, self._log(f"{name}_loop"), environ))
-            ended = run_watched(command, self._log(name), environ, watch, limit)
-        done = len(counted(read_episode_log(output)))
-        if done >= aim:
+        def watch(records: list[EpisodeRecord]) -> None:
+            successes = sum(record.outcome == "success" for record in records)
+            counts = f"{len(records)} of {stage.episodes} episodes, {successes} successful"
+            display.show(len(records), stage.episodes, counts if records else "starting the graph")
+
+        ended = stage.run(graphs, watch, limit)
+        done = len(stage.records())
+        if done >= stage.episodes:
             return Phase("done")
-        if ended.timed_out and done:
-            return Phase("short", note=f"The time was over after {done} of {aim} episodes.")
-        return self._failed(ended, f"{done} of {aim} episodes")
+        if done and all(graph.timed_out for graph in ended):
+            return Phase("short", note=f"The time was over after {done} of {stage.episodes} episodes.")
+        broken = next((graph for graph in ended if graph.status), ended[0])
+        return self._failed(broken, f"{done} of {stage.episodes} episodes")
 
     def _train(self, display: PhaseDisplay) -> Phase:
-        records = counted(read_episode_log(self._folder.demonstrations))
+        records = counted(read_episodes(self._folder.demonstrations))
         if not records:
             return Phase("failed", note="There are no demonstrations to learn from.")
         pace = seconds_a_tick(records, self._specification.dt)
@@ -189,7 +190,9 @@ class DemoPhases:
             *("--minutes", f"{seconds / 60:.3f}", *flag),
         )
         with own_domain() as environ:
-            ended = run_watched(command, self._log("training"), environ, watch, 1.5 * seconds + 120)
+            ended = run_watched(
+                command, self._folder.root / "logs" / "training.log", environ, watch, 1.5 * seconds + 120
+            )
         return Phase("done") if ended.status == 0 else self._failed(ended, "training")
 
     def _failed(self, ended: Ended, reached: str) -> Phase:

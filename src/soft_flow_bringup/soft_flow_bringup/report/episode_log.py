@@ -97,6 +97,16 @@ def read_episode_log(folder: Path) -> list[EpisodeRecord]:
     return records
 
 
+def read_episodes(folder: Path) -> list[EpisodeRecord]:
+    """Episodes of a folder: its own and those of its parts `part_<i>`, which several graphs recorded.
+
+    Raises:
+        RunDataError: a log is broken.
+    """
+    logs = [folder, *sorted(folder.glob("part_*"))]
+    return [record for log in logs if log.is_dir() for record in read_episode_log(log)]
+
+
 def stage_rate(records: Sequence[EpisodeRecord], stage: str) -> Rate:
     """How many of the counted episodes reached `stage`."""
     counted = [record for record in records if record.counted]

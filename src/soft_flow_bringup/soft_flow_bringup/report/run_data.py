@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from soft_flow_bringup.report.episode_log import EpisodeRecord, read_episode_log
+from soft_flow_bringup.report.episode_log import EpisodeRecord, read_episodes
 from soft_flow_bringup.report.loop_log import LOG_NAME, LoopLog, read_loop_log
 from soft_flow_bringup.report.parts import NotAvailableError
 from soft_flow_bringup.report.recorded_episode import load_episode
@@ -25,17 +25,17 @@ class RunData:
     @cached_property
     def demonstrations(self) -> list[EpisodeRecord]:
         """Episodes of the operator."""
-        return read_episode_log(self.folder.demonstrations)
+        return read_episodes(self.folder.demonstrations)
 
     @cached_property
     def rollouts(self) -> list[EpisodeRecord]:
         """Episodes of the policy in lockstep."""
-        return read_episode_log(self.folder.rollouts)
+        return read_episodes(self.folder.rollouts)
 
     @cached_property
     def realtime(self) -> list[EpisodeRecord]:
         """Episodes at the pace of the wall clock."""
-        return read_episode_log(self.folder.realtime)
+        return read_episodes(self.folder.realtime)
 
     @cached_property
     def loop(self) -> LoopLog | None:
