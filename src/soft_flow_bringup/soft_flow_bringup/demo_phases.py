@@ -110,8 +110,8 @@ class DemoPhases:
 
     def _rollout(self, lockstep: bool) -> Callable[[Path, int, int], list[str]]:
         def command(output: Path, episodes: int, seed: int) -> list[str]:
-            options = {"task": self._settings.task, "lockstep": lockstep}
-            return rollout_command(self._folder.policy, output, episodes, seed, **options)
+            task = self._settings.task
+            return rollout_command(self._folder.policy, output, episodes, seed, task=task, lockstep=lockstep)
 
         return command
 
