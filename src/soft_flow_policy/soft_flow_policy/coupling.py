@@ -43,9 +43,9 @@ class CouplingBlock(nn.Module):
         return self.scale_max * torch.tanh(raw_scale / self.scale_max), shift
 
     def forward(self, chunk: Tensor, modulation: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Chunk (..., T, A) to its image and the log scales s (..., tokens, dimensions); their sum is log|det|.
+        """Chunk (..., T, A) to its image and the log scales s (..., tokens, dimensions).
 
-        The constant sum(l) is left to the flow, which adds it up once.
+        log|det| = sum(s) + sum(l); the flow adds up both, once for all blocks.
         """
         chunk = torch.addcmul(self.bias, chunk, self.log_scale.exp())
         passed, transformed = self.mask.split(chunk)

@@ -73,9 +73,10 @@ class FlowPolicy(nn.Module):
         self._require_chunks(chunks)
         self.encoder.proprioception.fit(proprioception)
         self.normalizer.fit(chunks)
-        if self._previous is not None and self.config.dequantization > 0:
+        if self._previous is not None and self.config.dequantization * self.config.denoising > 0:
             previous = self.normalizer.to_model(proprioception[:, self._previous])
-            self.denoiser.fit(self.normalizer.to_model(chunks), previous, self.config.dequantization)
+            sigma = self.config.denoising * self.config.dequantization
+            self.denoiser.fit(self.normalizer.to_model(chunks), previous, sigma)
 
     def _require_chunks(self, chunks: Tensor) -> None:
         if chunks.shape[1:] != (self.length, self.dimension):
@@ -145,7 +146,7 @@ class FlowPolicy(nn.Module):
         return self.sample_given_context(context, temperature, noise, generator, previous)
 
     def previous_action(self, observation: ObservationBatch) -> Tensor | None:
-        """The action (B, A) executed before the observation, contract space; None if the task does not tell."""
+        """The action (B, A) executed before the observation, contract space; None if not in the task."""
         return None if self._previous is None else observation["proprioception"][:, self._previous]
 
     def sample_given_context(
@@ -156,7 +157,7 @@ class FlowPolicy(nn.Module):
         generator: torch.Generator | None = None,
         previous_action: Tensor | None = None,
     ) -> ChunkSample:
-        """As `sample`, for contexts (..., C); denoised if the previous action (..., A) is given."""
+        """As `sample`, for contexts (..., C); denoised if `previous_action` is given, (..., A)."""
         chunk, log_prob = self.flow.sample(context, temperature, noise, generator)
         if previous_action is not None:
             chunk = self.denoiser(chunk, self.normalizer.to_model(previous_action))
