@@ -64,8 +64,8 @@ def captioned(frames: EpisodeFrames, tick: int, height: int) -> np.ndarray:
     canvas = Image.new("RGB", (row.width + row.width % 2, height + height % 2 + 2 * BAR), PAPER)
     canvas.paste(row, (0, 2 * BAR))
     draw, left = ImageDraw.Draw(canvas), 0
-    draw.text((2, 5), f"{tick * frames.dt:.2f} s", fill=INK, font=font(15, bold=True))
-    draw.text((76, 5), "  ·  ".join(frames.stages[tick]), fill=INK, font=font(15))
+    draw.text((2, 5), f"{tick * frames.dt:.2f} s", fill=INK, font=font(17, bold=True))
+    draw.text((90, 5), "  ·  ".join(frames.stages[tick]), fill=INK, font=font(17))
     for name, images in frames.images.items():
         draw.text((left + 2, BAR + 6), name.replace("_", " "), fill=MUTED, font=font(14))
         left += round(images.shape[2] * height / images.shape[1]) + GAP
