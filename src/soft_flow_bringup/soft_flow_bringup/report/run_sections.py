@@ -40,7 +40,7 @@ def effort_section(run: RunData) -> Section:
     ]
     rows.append(("whole run", "", minutes(run.state.seconds), "", ""))
     simulated = sum(record.steps for record in run.demonstrations) * run.specification.dt
-    spent = sum(record.wall_seconds for record in run.demonstrations)
+    spent = run.state.phases["demonstrations"].seconds
     text = (
         f"Collection made {simulated / 60:.1f} simulated minutes at {simulated / spent:.1f} times real time. "
         if spent
@@ -56,7 +56,8 @@ def configuration_section(run: RunData) -> Section:
     specification = run.specification
     chunk = specification.chunk
     cameras = ", ".join(f"{c.name} {c.width} x {c.height}" for c in specification.observation.cameras)
-    rows = [(name.replace("_", " "), str(value)) for name, value in run.state.settings.items()]
+    settings = {name: value for name, value in run.state.settings.items() if name != "task"}
+    rows = [(name.replace("_", " "), str(value)) for name, value in settings.items()]
     rows += [
         ("task", specification.task),
         ("specification hash", specification.hash[:16]),
