@@ -1,5 +1,6 @@
 """Reads the transitions of one rosbag2 directory (mcap or sqlite3) as raw records, free of ROS."""
 
+import os
 import sqlite3
 import struct
 import sys
@@ -71,12 +72,14 @@ def find_bags(roots: Iterable[Path]) -> list[Path]:
     for root in roots:
         if not root.is_dir():
             raise BagError(f"{root}: no such directory; give the directory of a bag, or one that holds bags")
-        files = [
-            path
-            for path in root.rglob("*")
-            if path.suffix in STORAGE_SUFFIXES or path.name == "metadata.yaml"
-        ]
-        found.update(path.parent for path in files)
+        entered: set[str] = set()  # links are followed, but not in circles
+        for folder, subfolders, files in os.walk(root, followlinks=True):
+            entered.add(os.path.realpath(folder))
+            subfolders[:] = [
+                name for name in subfolders if os.path.realpath(os.path.join(folder, name)) not in entered
+            ]
+            if any(name == "metadata.yaml" or name.endswith(STORAGE_SUFFIXES) for name in files):
+                found.add(Path(folder))
     return sorted(found)
 
 

@@ -165,6 +165,14 @@ def test_an_episode_is_read_only_once(tmp_path: Path) -> None:
     assert "already read from" in reason_for(tmp_path)
 
 
+def test_links_to_bags_are_followed_but_not_in_circles(tmp_path: Path) -> None:
+    write_episode(tmp_path / "elsewhere" / "bag", SPECIFICATION)
+    (tmp_path / "bags").mkdir()
+    (tmp_path / "bags" / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "circle").symlink_to(tmp_path / "bags")
+    assert len(BagIngest(SPECIFICATION, IngestOptions(strict=True)).read([tmp_path / "bags"])) == 1
+
+
 def test_strict_raises_at_the_first_bag_that_cannot_be_used(tmp_path: Path) -> None:
     truncate(write_episode(tmp_path / "bag", SPECIFICATION))
     with pytest.raises(BagError, match="truncated"):
