@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from soft_flow_bringup import wheel_paths
+from soft_flow_bringup.ament_index import PackageNotFoundError, find_package_prefix
 from soft_flow_bringup.debian_packages import ensure_system_packages
 from soft_flow_bringup.fingerprint import build_fingerprint, environment_fingerprint, is_current
 from soft_flow_bringup.logged_steps import LoggedSteps
@@ -29,6 +30,17 @@ from soft_flow_bringup.workspace import Workspace, native_ros_prefix
 SUPPORTED_PYTHON = ((3, 10), (3, 13))
 _MACHINE = "x86_64"  # the ROS 2 wheels exist for no other
 _STEPS = 4
+_NATIVE_PACKAGES = (
+    "ament_cmake",
+    "rosidl_default_generators",
+    "diagnostic_msgs",
+    "domain_coordinator",
+    "geometry_msgs",
+    "rosgraph_msgs",
+    "sensor_msgs",
+    "std_msgs",
+    "std_srvs",
+)
 
 
 class SetupError(RuntimeError):
@@ -118,6 +130,7 @@ def check_interpreter(native: Path | None) -> None:
             "SOFT_FLOW_PYTHON=/path/to/python3.12 ./soft-flow setup"
         )
     if native:
+        _check_native_packages()
         if subprocess.run([sys.executable, "-c", "import rclpy"], capture_output=True).returncode:
             raise SetupError(
                 f"{found} cannot import rclpy of the sourced ROS 2 in {native}: set SOFT_FLOW_PYTHON to the "
@@ -127,6 +140,20 @@ def check_interpreter(native: Path | None) -> None:
         raise SetupError(
             f"{found}: the ROS 2 wheels are for x86-64 Linux. Install ROS 2 Jazzy and source it first."
         )
+
+
+def _check_native_packages() -> None:
+    missing = []
+    for package in _NATIVE_PACKAGES:
+        try:
+            find_package_prefix(package, os.environ)
+        except PackageNotFoundError:
+            missing.append(package)
+    if missing:
+        names = " ".join(
+            f"ros-{os.environ.get('ROS_DISTRO', 'jazzy')}-{name.replace('_', '-')}" for name in missing
+        )
+        raise SetupError(f"The sourced ROS 2 lacks packages. Install them: sudo apt-get install -y {names}")
 
 
 def _make_environment(
@@ -222,7 +249,9 @@ def _build(
         steps.note("Packages of this workspace", "current")
         return
     stamp.unlink(missing_ok=True)
-    script = ". ./env.bash && exec colcon build --event-handlers console_cohesion+"
+    # A native colcon belongs to the system's Python; run by ours, what it installs finds our packages.
+    colcon = 'python -c "import sys; from colcon_core.command import main; sys.exit(main())"'
+    script = f". ./env.bash && exec {colcon} build --event-handlers console_cohesion+"
     steps.run(
         "Packages of this workspace", ["bash", "-c", f"cd {_quoted(workspace.root)} && {script}"], environ
     )

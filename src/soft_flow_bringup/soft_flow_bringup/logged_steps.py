@@ -79,7 +79,8 @@ class LoggedSteps:
                 process.wait(timeout=period)
                 return
             except subprocess.TimeoutExpired:
-                last = next((line.strip() for line in reversed(self._lines()) if line.strip()), "")
+                said = (line.strip() for line in reversed(self._lines()))
+                last = next((line for line in said if line and "WARNING" not in line), "")
                 end = "" if self._out.isatty() else "\n"
                 self._say(title, f"{time.monotonic() - began:.0f} s  {last}", end=end)
 

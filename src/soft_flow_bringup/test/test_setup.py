@@ -112,6 +112,17 @@ def test_an_unsuitable_python_is_refused_with_what_to_do(monkeypatch: pytest.Mon
         check_interpreter(native=None)
 
 
+def test_a_native_ros_that_lacks_packages_is_refused_with_the_line_that_installs_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
+    monkeypatch.setenv("ROS_DISTRO", "jazzy")
+    with pytest.raises(
+        SetupError, match="apt-get install -y ros-jazzy-ament-cmake .*ros-jazzy-domain-coordinator"
+    ):
+        check_interpreter(native=tmp_path)
+
+
 def test_the_script_refuses_an_unsuitable_python_by_name() -> None:
     script = find_workspace().root / "soft-flow"
     environ = {**os.environ, "SOFT_FLOW_PYTHON": "/bin/false"}
