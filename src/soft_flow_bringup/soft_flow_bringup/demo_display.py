@@ -2,10 +2,10 @@
 
 import time
 from types import TracebackType
-from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from typing_extensions import Self
 
 LINE_INTERVAL = 15.0  # s between lines without a terminal
 

@@ -1,10 +1,10 @@
 """Rigid poses: position in metres, orientation as a unit quaternion (x, y, z, w)."""
 
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from scipy.spatial.transform import Rotation
+from typing_extensions import Self
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,11 @@
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
+from typing_extensions import Self
 
 from soft_flow_contract.errors import SpecificationError
 

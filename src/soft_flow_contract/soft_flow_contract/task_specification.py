@@ -7,10 +7,11 @@ checkpoints and weights, so that data and policies of different layouts never mi
 import hashlib
 import json
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
+from typing_extensions import Self
 
 from soft_flow_contract.errors import SpecificationMismatch
 from soft_flow_contract.strict_model import StrictModel, YamlModel

@@ -2,9 +2,9 @@
 
 import json
 from pathlib import Path
-from typing import Self
 
 from torch.utils.tensorboard import SummaryWriter
+from typing_extensions import Self
 
 TENSORBOARD_INTERVAL = 10  # updates
 FLUSH_INTERVAL = 50

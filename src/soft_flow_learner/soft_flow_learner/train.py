@@ -6,10 +6,11 @@ import sys
 import types
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
 from rich.console import Console
+from typing_extensions import Self
 
 from soft_flow_contract.errors import ContractError
 from soft_flow_contract.task_specification import TaskSpecification

@@ -1,7 +1,6 @@
 """Progress of training: a bar with the time that remains, or plain lines where there is no terminal."""
 
 import time
-from typing import Self
 
 from rich.console import Console
 from rich.progress import (
@@ -12,6 +11,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from typing_extensions import Self
 
 LINE_INTERVAL = 15.0  # seconds between lines without a terminal
 

@@ -5,11 +5,12 @@ conditioned on the observation. Chunks here are in model space, see `action_norm
 """
 
 import math
-from typing import Annotated, Literal, Self, cast
+from typing import Annotated, Literal, cast
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
+from typing_extensions import Self
 
 from soft_flow_contract.strict_model import StrictModel
 from soft_flow_policy.coupling import CouplingBlock

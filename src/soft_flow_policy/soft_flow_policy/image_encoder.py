@@ -1,12 +1,12 @@
 """A small convolutional encoder for one camera, ending in keypoints in full-image coordinates."""
 
 from itertools import pairwise
-from typing import Self
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - its usual name
 from pydantic import model_validator
 from torch import Tensor, nn
+from typing_extensions import Self
 
 from soft_flow_contract.strict_model import StrictModel
 

@@ -1,7 +1,9 @@
 """The scripted operator as a teleoperation device: it goes through the same graph as a person."""
 
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import ClassVar
+
+from typing_extensions import Self
 
 from soft_flow_contract.task_specification import TaskSpecification
 from soft_flow_sim.scissors_operator import ScissorsOperator, Sight

@@ -12,9 +12,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
+from typing_extensions import Self
 
 from soft_flow_contract.action_space import RobotTarget
 from soft_flow_contract.errors import ContractError
