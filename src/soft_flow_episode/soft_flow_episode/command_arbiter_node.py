@@ -48,6 +48,7 @@ from soft_flow_episode.tick_schedule import TickSchedule
 from soft_flow_msgs.msg import Action, ActionChunk, ArbiterState, ExecutedAction, Observation, PolicyHeartbeat
 from soft_flow_msgs.srv import SetMode
 
+_COMMAND_TOPICS = (topics.ARM_TARGET_POSE, topics.HAND_TARGET_JOINT)
 PATIENCE_NS = 2_000_000_000  # lockstep: after this wait (steady clock) the state says what is waited for
 
 
@@ -74,6 +75,7 @@ class CommandArbiterNode(Node):
         latch_file = self.parameters.latch_file
         latch = EmergencyLatch(Path(latch_file).expanduser() if latch_file else default_latch_path())
         self.arbiter = Arbiter(self._specification, latch)
+        self._max_age_ns = round(self._specification.timing.source_max_age * 1e9)
         self._pending_ns: int | None = None  # lockstep: the observation that waits for its command
         self._pending_since_ns = 0  # steady clock
         self._latency_s = 0.0
@@ -115,6 +117,9 @@ class CommandArbiterNode(Node):
             require_same_specification(message, self._specification, "command arbiter")
             if stamp_ns % self._specification.dt_ns:
                 raise ObservationError(f"observation stamp {stamp_ns} ns is not a tick")
+            if to_nanoseconds(message.oldest_age) > self._max_age_ns:
+                age_s = to_nanoseconds(message.oldest_age) * 1e-9
+                raise ObservationError(f"a source is {age_s:.3f} s old, more than timing.source_max_age")
             proprioception = np.asarray(message.proprioception, dtype=np.float32)
             taken = self.arbiter.observe(stamp_ns, measured_state(self._specification, proprioception))
         except ContractError as error:
@@ -278,6 +283,8 @@ class CommandArbiterNode(Node):
             level, text = DiagnosticStatus.ERROR, "emergency stop"
         elif arbiter.stop_reason:
             level, text = DiagnosticStatus.ERROR, f"stopped: {arbiter.stop_reason}"
+        elif any(self.count_publishers(topic) > 1 for topic in _COMMAND_TOPICS):
+            level, text = DiagnosticStatus.ERROR, "another node sends commands too; stop it"
         elif self._last_reason:
             level, text = DiagnosticStatus.WARN, f"holding: {self._last_reason}"
         refused = {f"refused chunks {reason}": count for reason, count in arbiter.refused.items()}

@@ -31,6 +31,7 @@ from soft_flow_msgs.srv import EndEpisode, LabelEpisode, ResetWorld, SetMode, St
 
 MODES = {"policy": ArbiterState.MODE_POLICY, "teleop": ArbiterState.MODE_TELEOP}
 SUPERVISION_S = 0.1
+LEAD_TICKS = 2  # real time: after a reset, so that all know of the epoch before its first observation comes
 NOT_READY, TOO_MANY_INVALID = 3, 4  # exit statuses
 
 
@@ -137,7 +138,9 @@ class EpisodeNode(EpisodeEndpointsNode):
         client.call_async(request).add_done_callback(answered)
 
     def _on_reset(self, response: ResetWorld.Response) -> None:
-        spec, start_ns = self.specification, to_nanoseconds(response.start)
+        spec = self.specification
+        lead_ns = 0 if self.parameters.lockstep else LEAD_TICKS * spec.dt_ns
+        start_ns = to_nanoseconds(response.start) + lead_ns
         max_steps = self.parameters.max_steps or spec.episode.max_steps
         self._joiner = StepJoiner(self._machine.episode_id, start_ns, spec.dt_ns, max_steps)
         for add, stamp_ns, item in self._early:

@@ -26,6 +26,7 @@ class EpisodeParameters:
     """Parameters of the node."""
 
     task_file: str = parameter("config/tasks/scissors.yaml", "task specification (YAML)")
+    lockstep: bool = parameter(False, "the world waits for its commands; False: it goes on by itself")
     mode: str = parameter("policy", "who acts: policy or teleop")
     auto_start: bool = parameter(True, "run the episodes by itself and exit; False: wait for episode/start")
     episodes: int = parameter(1, "valid episodes that the output folder shall hold", 1, 1_000_000)

@@ -22,7 +22,7 @@ def main() -> None:
     graph.add(FakePolicy(graph.context))
     latch = str(output.parent / "latch.json")
     graph.add(CommandArbiterNode(graph.context, overrides(lockstep=True, latch_file=latch)))
-    graph.add(EpisodeNode(graph.context, overrides(output=str(output), episodes=episodes)))
+    graph.add(EpisodeNode(graph.context, overrides(lockstep=True, output=str(output), episodes=episodes)))
 
     def hang(seed: int, tick: int) -> None:
         if seed == hang_seed and tick == 6:

@@ -129,6 +129,30 @@ def test_an_observation_of_another_specification_is_refused(
     assert robot.answers(2)[-1].missed_deadline
 
 
+def test_an_observation_with_a_stale_source_is_refused(
+    graph: Graph, tmp_path: Path, specification: TaskSpecification
+) -> None:
+    robot = Robot(graph, tmp_path, specification)
+    robot.observe(0)
+    robot.answers(1)
+    robot.set_mode(ArbiterState.MODE_POLICY)
+    data = observation_data(specification, START + DT)
+    robot.observations.publish(to_observation_message(data, specification, oldest_age_ns=130_000_000))
+    last = robot.answers(2)[-1]
+    assert last.held and last.missed_deadline
+    assert "0.130 s old" in robot.arbiter.status().message
+
+
+def test_a_second_sender_of_commands_is_reported(
+    graph: Graph, tmp_path: Path, specification: TaskSpecification
+) -> None:
+    robot = Robot(graph, tmp_path, specification)
+    assert robot.arbiter.status().level == DiagnosticStatus.OK
+    robot.node.create_publisher(PoseStamped, topics.ARM_TARGET_POSE, topics.COMMAND)
+    graph.spin_until(lambda: robot.arbiter.status().level == DiagnosticStatus.ERROR)
+    assert "another node sends commands" in robot.arbiter.status().message
+
+
 def test_an_emergency_stop_is_latched_published_and_survives_a_restart(
     graph: Graph, tmp_path: Path, specification: TaskSpecification
 ) -> None:

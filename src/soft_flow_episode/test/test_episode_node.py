@@ -35,7 +35,14 @@ def build(
     latch = str(tmp_path / "latch.json")
     graph.add(CommandArbiterNode(graph.context, overrides(lockstep=True, latch_file=latch)))
     values = {"output": str(tmp_path / "out"), "mode": mode, "ready_timeout": 20.0, **parameters}
-    return cell, graph.add(EpisodeNode(graph.context, overrides(**values)))
+    return cell, graph.add(EpisodeNode(graph.context, overrides(**{"lockstep": True, **values})))
+
+
+def start_episode(graph: Graph, seed: int) -> None:
+    def started() -> bool:
+        return graph.call(StartEpisode, topics.EPISODE_START, StartEpisode.Request(seed=seed)).success
+
+    graph.spin_until(started)
 
 
 def log(tmp_path: Path) -> list[dict]:
@@ -72,7 +79,7 @@ def test_it_runs_episodes_labels_them_and_leaves(graph: Graph, tmp_path: Path, m
 def test_transitions_are_published_after_the_label_from_the_bytes_of_the_bag(
     graph: Graph, tmp_path: Path
 ) -> None:
-    cell, node = build(graph, tmp_path, episodes=1)
+    cell, node = build(graph, tmp_path, auto_start=False)
     published: list[bytes] = []
     early: list[int] = []
     cell.create_subscription(
@@ -80,7 +87,7 @@ def test_transitions_are_published_after_the_label_from_the_bytes_of_the_bag(
     )
     graph.spin_until(lambda: node.transitions.get_subscription_count() > 0)
     cell.on_tick = lambda seed, tick: early.append(len(published))
-    assert graph.spin_to_exit() == 0
+    start_episode(graph, seed=0)
     graph.spin_until(lambda: len(published) == 13)
     assert set(early) == {0}
     assert [deserialize_message(data, Transition) for data in published] == [
@@ -125,7 +132,7 @@ def test_a_run_is_continued_and_a_complete_one_left_at_once(graph: Graph, tmp_pa
         assert graph.spin_to_exit() == 0
         graph.remove(node)
         values = {"output": str(tmp_path / "out"), "episodes": 2}
-        node = graph.add(EpisodeNode(graph.context, overrides(**values)))
+        node = graph.add(EpisodeNode(graph.context, overrides(**{"lockstep": True, **values})))
     assert [line["seed"] for line in log(tmp_path)] == [0, 1]
     assert graph.spin_to_exit() == 0
     assert len(log(tmp_path)) == 2
@@ -160,7 +167,7 @@ def test_a_graph_that_does_not_get_ready_is_given_up_naming_who_waits_for_what(
 ) -> None:
     values = {"output": str(tmp_path), "ready_timeout": 1.0, "required_nodes": "fake_policy, nobody"}
     graph.add(FakePolicy(graph.context))
-    graph.add(EpisodeNode(graph.context, overrides(**values)))
+    graph.add(EpisodeNode(graph.context, overrides(**{"lockstep": True, **values})))
     assert graph.spin_to_exit() == 3
     text = capsys.readouterr().err
     assert "fake_policy waits for the arbiter" in text
@@ -176,6 +183,14 @@ def test_max_steps_truncates_earlier_than_the_task(graph: Graph, tmp_path: Path)
     assert last.is_last and not last.is_terminal and last.step == 5
 
 
+def test_in_real_time_an_episode_begins_two_ticks_after_the_reset(graph: Graph, tmp_path: Path) -> None:
+    build(graph, tmp_path, episodes=1, lockstep=False)
+    assert graph.spin_to_exit() == 0
+    first = deserialize_message(bag_messages(bags(tmp_path)[0])[0], Transition)
+    assert first.header.stamp.nanosec == 2 * 50_000_000
+    assert log(tmp_path)[0]["steps"] == 10
+
+
 def test_without_record_only_summaries_are_kept(graph: Graph, tmp_path: Path) -> None:
     build(graph, tmp_path, episodes=1, record=False)
     assert graph.spin_to_exit() == 0
@@ -189,11 +204,7 @@ def test_services_start_and_end_episodes_by_hand(graph: Graph, tmp_path: Path) -
     node.create_subscription(EpisodeState, topics.EPISODE_STATE, states.append, topics.STATE)
     answer = graph.call(EndEpisode, topics.EPISODE_END, EndEpisode.Request(outcome="success"))
     assert not answer.success and "no episode runs" in answer.message
-
-    def started() -> bool:
-        return graph.call(StartEpisode, topics.EPISODE_START, StartEpisode.Request(seed=77)).success
-
-    graph.spin_until(started)
+    start_episode(graph, seed=77)
     graph.spin_until(lambda: bool(states) and states[-1].state == EpisodeState.RUNNING)
     again = graph.call(StartEpisode, topics.EPISODE_START, StartEpisode.Request(seed=1))
     assert not again.success and "RUNNING" in again.message
@@ -224,7 +235,9 @@ def test_a_manual_label_is_awaited(graph: Graph, tmp_path: Path) -> None:
 def test_the_specification_reaches_late_joiners(
     graph: Graph, tmp_path: Path, specification: TaskSpecification
 ) -> None:
-    node = graph.add(EpisodeNode(graph.context, overrides(output=str(tmp_path), auto_start=False)))
+    node = graph.add(
+        EpisodeNode(graph.context, overrides(lockstep=True, output=str(tmp_path), auto_start=False))
+    )
     texts: list[String] = []
     node.create_subscription(String, topics.TASK_SPECIFICATION, texts.append, topics.STATE)
     graph.spin_until(lambda: bool(texts))
@@ -236,7 +249,7 @@ def test_an_unknown_choice_is_refused_naming_those_that_exist(
     graph: Graph, tmp_path: Path, name: str, value: str
 ) -> None:
     with pytest.raises(ContractError, match=f"parameter {name}: expected .* or .*, got '{value}'"):
-        EpisodeNode(graph.context, overrides(output=str(tmp_path), **{name: value}))
+        EpisodeNode(graph.context, overrides(lockstep=True, output=str(tmp_path), **{name: value}))
 
 
 def test_what_was_executed_is_recorded_and_not_what_was_proposed(graph: Graph, tmp_path: Path) -> None:
@@ -245,7 +258,7 @@ def test_what_was_executed_is_recorded_and_not_what_was_proposed(graph: Graph, t
     policy.value = 1.0
     latch = str(tmp_path / "latch.json")
     graph.add(CommandArbiterNode(graph.context, overrides(lockstep=True, latch_file=latch)))
-    graph.add(EpisodeNode(graph.context, overrides(output=str(tmp_path / "out"))))
+    graph.add(EpisodeNode(graph.context, overrides(lockstep=True, output=str(tmp_path / "out"))))
     assert graph.spin_to_exit() == 0
     first = deserialize_message(bag_messages(bags(tmp_path)[0])[0], Transition).action
     assert first.clamped and first.policy_version == 7
