@@ -45,7 +45,13 @@ def main(arguments: argparse.Namespace, workspace: Workspace) -> int:
 def pytest_arguments(arguments: argparse.Namespace) -> list[str]:
     """Return pytest's arguments for those of the verb."""
     selected = ["-k", arguments.k] if arguments.k else []
-    return [*selected, *(["-x"] if arguments.x else []), "--durations=10", *arguments.paths]
+    return [
+        *selected,
+        *(["-x"] if arguments.x else []),
+        "--durations=10",
+        "--continue-on-collection-errors",
+        *arguments.paths,
+    ]
 
 
 def _lint(workspace: Workspace) -> list[str]:
