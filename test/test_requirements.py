@@ -10,6 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 NATIVE_ONLY = {"cv_bridge"}  # used where a native ROS 2 brings it
+OPENED_BY = {"torch.utils.tensorboard": "tensorboard"}  # modules that import another package for us
 STANDARD = set(sys.stdlib_module_names) | {"compression"}  # in the standard library since Python 3.14
 
 
@@ -43,7 +44,7 @@ def third_party_imports() -> dict[str, Path]:
             modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.level == 0:
                 modules = [node.module or ""]
-            for top in (module.split(".")[0] for module in modules):
+            for top in (OPENED_BY.get(module, module).split(".")[0] for module in modules):
                 if top not in STANDARD | own | NATIVE_ONLY and not top.endswith(
                     ("_msgs", "_srvs", "_interfaces")
                 ):
