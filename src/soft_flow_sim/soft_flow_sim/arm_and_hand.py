@@ -102,6 +102,7 @@ class ArmAndHand:
         self._delayed.clear()
         self._data.qpos[self._position_address] = self._goal
         self._data.ctrl[self._actuators] = self._goal
+        self._data.act[self._model.actuator_actadr[self._actuators]] = self._goal
         mujoco.mj_forward(self._model, self._data)
 
     def apply_command(

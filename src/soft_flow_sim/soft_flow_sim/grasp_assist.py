@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import mujoco
 import numpy as np
-from numpy.typing import NDArray
 
 from soft_flow_sim.hand_poses import GRASP_MCP, GRASP_PIP, GRIP_IN_PALM
 from soft_flow_sim.scissors_truth import ScissorsTruth
@@ -75,8 +74,9 @@ class GraspAssist:
 
     def closure(self, data: mujoco.MjData) -> float:
         """Flexion of the three most closed fingers relative to the grasp: 0 straight, 1 as in the grasp."""
-        flexion = data.qpos[self._flexion_address].sum(axis=1) / (GRASP_MCP + GRASP_PIP)
-        return float(np.sort(flexion)[1:].mean())
+        angles = data.qpos[self._flexion_address].tolist()
+        flexion = sorted(mcp + pip for mcp, pip in angles)
+        return sum(flexion[1:]) / (3 * (GRASP_MCP + GRASP_PIP))
 
     def grip_error(self, data: mujoco.MjData) -> GripError:
         """Measures where the scissors lie in the palm, taken midway between the blades."""
@@ -133,10 +133,10 @@ class GraspAssist:
 
     def squeeze(self, data: mujoco.MjData) -> float:
         """How hard the fingers are commanded to press the handles, 0 to 1."""
-        beyond: NDArray[np.float64] = (
-            data.ctrl[self._pip_actuators] - GRASP_PIP
-        ) / self.parameters.squeeze_travel
-        return float(np.clip(np.clip(beyond, 0.0, 1.0).sum() / self.parameters.squeeze_fingers, 0.0, 1.0))
+        travel = self.parameters.squeeze_travel
+        presses = [(target - GRASP_PIP) / travel for target in data.ctrl[self._pip_actuators].tolist()]
+        pressed = sum(min(max(press, 0.0), 1.0) for press in presses)
+        return min(pressed / self.parameters.squeeze_fingers, 1.0)
 
     def weld_force(self, data: mujoco.MjData) -> float:
         """Force that the weld carries, newtons."""

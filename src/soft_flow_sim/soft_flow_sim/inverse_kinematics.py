@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from soft_flow_sim.franka_arm_model import ARM_JOINT_NAMES, FLANGE_SITE, build_franka_arm
 
-_DAMPING = 0.03
+_DAMPING_SQUARED = 0.01**2 * np.eye(6)
 _POSTURE_GAIN = 0.1
 _LARGEST_STEP = 0.2
 _LIMIT_MARGIN = 0.02
@@ -55,7 +55,7 @@ class ArmInverseKinematics:
         position: NDArray[np.float64],
         quaternion: NDArray[np.float64],
         iterations: int = 8,
-        tolerance: float = 2e-4,
+        tolerance: float = 2e-3,
     ) -> NDArray[np.float64]:
         """Finds joint angles for a flange pose in the base frame.
 
@@ -64,7 +64,7 @@ class ArmInverseKinematics:
             position: metres, shape (3,).
             quaternion: MuJoCo's order w, x, y, z, unit length, shape (4,).
             iterations: at most this many steps; an unreachable pose gives the nearest one found.
-            tolerance: of metres and radians together, at which to stop.
+            tolerance: of metres and radians together; a step from below it is the last one.
 
         Returns:
             Joint angles within the limits, shape (7,), rad.
@@ -83,13 +83,14 @@ class ArmInverseKinematics:
             mujoco.mju_mulQuat(difference, quaternion, current)
             mujoco.mju_quat2Vel(error[3:], difference, 1.0)
             mujoco.mj_jacSite(model, data, jacobian[:3], jacobian[3:], self._site)
-            gram = jacobian @ jacobian.T + _DAMPING**2 * np.eye(6)
+            gram = jacobian @ jacobian.T + _DAMPING_SQUARED
             # Both right-hand sides at once: the pose's error and the posture's image, which it must not
             # disturb.
             pull = _POSTURE_GAIN * (self.posture - angles)
             step = pull + jacobian.T @ np.linalg.solve(gram, error - jacobian @ pull)
-            converged = float(np.linalg.norm(error)) < tolerance
-            angles = np.clip(angles + np.clip(step, -_LARGEST_STEP, _LARGEST_STEP), self._low, self._high)
+            step *= _LARGEST_STEP / max(_LARGEST_STEP, float(abs(step).max()))
+            angles = np.minimum(np.maximum(angles + step, self._low), self._high)
+            converged = float(error @ error) < tolerance**2
             if converged:
                 break
         return angles

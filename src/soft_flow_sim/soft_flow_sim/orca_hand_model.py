@@ -15,6 +15,7 @@ import numpy as np
 import orca_arm
 from numpy.typing import NDArray
 
+from soft_flow_sim.franka_arm_model import TARGET_FILTER
 from soft_flow_sim.light_mesh import cluster_vertices, read_binary_stl
 
 _SOURCE_PREFIX = "orcahand_right_"
@@ -225,7 +226,7 @@ def _add_joint(spec: mujoco.MjSpec, body: mujoco.MjsBody, link: _Link, gains: Ha
     stiffness = gains.wrist_stiffness if is_wrist else gains.finger_stiffness
     torque = gains.wrist_torque if is_wrist else gains.finger_torque
     actuator = spec.add_actuator(name=link.name, target=link.name, trntype=mujoco.mjtTrn.mjTRN_JOINT)
-    actuator.set_to_position(kp=stiffness)
+    actuator.set_to_position(kp=stiffness, timeconst=TARGET_FILTER)
     actuator.ctrllimited, actuator.ctrlrange = True, [low, high]
     actuator.forcelimited, actuator.forcerange = True, [-torque, torque]
 

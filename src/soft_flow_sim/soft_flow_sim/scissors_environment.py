@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -19,7 +19,7 @@ from soft_flow_sim.simulated_cell import SimulatedCell
 
 _TASK_FILE = Path("config") / "tasks" / "scissors.yaml"
 _LARGEST_SEED = 2**31 - 1
-Observation = dict[str, NDArray[Any]]
+Observation = dict[str, Any]
 
 
 def find_task_file() -> Path:
@@ -50,7 +50,7 @@ class ScissorsEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
     ``info`` holds the stage flags, ``success``, ``valid``, ``reason`` and the executed action.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 20}
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 20}
 
     def __init__(
         self,

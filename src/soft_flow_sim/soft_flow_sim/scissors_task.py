@@ -30,8 +30,8 @@ SCISSORS_POSITION_RANGE = 0.03
 SCISSORS_YAW_RANGE = np.deg2rad(15.0)
 # How far the arm's start may be from home, metres.
 _START_RANGE = 0.015
-# Python looks at the world (commands, assist, cut) once in this many physics steps.
-_STEPS_PER_CHECK = 5
+# Servo targets are led on and the cut is checked at least once in this many physics steps.
+_STEPS_PER_CHECK = 13
 _STEP_NS = round(TIME_STEP * 1e9)
 _CUT_CHECKS = 2
 _LIFTED_HEIGHT = 0.05
@@ -186,12 +186,13 @@ class ScissorsTask:
         self._elapsed_ns += round(seconds * 1e9)
         target = self._elapsed_ns // _STEP_NS
         while self._steps < target and self._outcome.valid:
-            count = min(_STEPS_PER_CHECK - self._steps % _STEPS_PER_CHECK, target - self._steps)
+            left = target - self._steps
+            count = -(-left // -(-left // _STEPS_PER_CHECK))  # in even parts
             self.robot.interpolate(count * TIME_STEP)
             mujoco.mj_step(self.model, self.data, count)
             self._steps += count
-            self.assist.update(self.data)
             self._cut_seen |= self.cutter.check(self.data)
+        self.assist.update(self.data)
         reason = divergence_reason(self.data)
         if reason:
             self._outcome = Outcome(0.0, self._grasped, self._cut_seen, False, False, False, reason)
@@ -204,8 +205,9 @@ class ScissorsTask:
         height = float(self.truth.grip[2])
         lifted = height > REST_HEIGHT + _LIFTED_HEIGHT
         self._ever_lifted |= lifted
-        self._held_ticks = self._held_ticks + 1 if lifted and self._lies_in_hand() else 0
-        self._grasped |= self._held_ticks >= _HELD_TICKS
+        if not self._grasped:
+            self._held_ticks = self._held_ticks + 1 if lifted and self._lies_in_hand() else 0
+            self._grasped = self._held_ticks >= _HELD_TICKS
         newly_cut = self._cut_seen and not self._outcome.cut
         dropped = self._ever_lifted and height < _DROPPED_HEIGHT
         reason = "cut" if self._cut_seen else "dropped" if dropped else ""

@@ -11,6 +11,8 @@ from soft_flow_sim.scissors_model import BLADE_GEOMS
 SEGMENTS = 8
 _RADIUS = 0.0015
 _WIDTH = 0.006
+# A blade whose middle is farther than this from the taut strand cannot touch it, metres.
+_REACH = 0.12
 _BLUE = (0.10, 0.42, 0.88, 1.0)
 
 
@@ -96,6 +98,7 @@ class TapeCutter:
         self._segment_of = {model.geom(f"tape{index}").id: index for index in range(SEGMENTS)}
         self._bodies = [model.body(f"tape{index}").id for index in range(SEGMENTS)]
         self._joints = [model.equality(f"tape_joint{index}").id for index in range(SEGMENTS + 1)]
+        self._strand_x, self._strand_y, _ = model.body("tape0").pos
         self._wrench = np.zeros(6)
         self._held = 0
         self.cut: Cut | None = None
@@ -108,6 +111,9 @@ class TapeCutter:
     def check(self, data: mujoco.MjData) -> bool:
         """Applies the rule to the current contacts; returns True in the check in which the strand parts."""
         if self.cut is not None or data.ncon == 0:
+            return False
+        if not self._near_strand(data):
+            self._held = 0
             return False
         geoms = data.contact.geom
         first, second = self._blades
@@ -129,6 +135,11 @@ class TapeCutter:
             return False
         self._part(data, [max(contacts, key=lambda press: press[0]) for contacts in presses.values()])
         return True
+
+    def _near_strand(self, data: mujoco.MjData) -> bool:
+        """Whether the blades are near enough to reach the strand: spares the search through the contacts."""
+        x, y, _ = data.geom_xpos[self._blades[0]]
+        return bool((x - self._strand_x) ** 2 + (y - self._strand_y) ** 2 < _REACH**2)
 
     def _part(self, data: mujoco.MjData, strongest: list[tuple[float, int, NDArray[np.float64]]]) -> None:
         point = np.mean([press[2] for press in strongest], axis=0)
