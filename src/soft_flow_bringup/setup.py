@@ -30,7 +30,7 @@ setup(
     zip_safe=True,
     maintainer="SOFT-FLOW maintainers",
     maintainer_email="maintainers@soft-flow.dev",
-    description="Launch files, configuration, the launch runner for ROS 2 from wheels, the soft-flow command.",
+    description="Launch files, configuration, the launch runner for ROS 2 from wheels, the soft-flow script.",
     license="Apache-2.0",
     entry_points={
         "console_scripts": [],

@@ -67,10 +67,28 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Parse a command line; ends the program with status 2 on wrong usage.
+
+    A verb that hands arguments on says so with the default `rest`: the name of the list that gets all that is
+    not the verb's own ("options"), or all NAME:=VALUE ("values"), wherever they stand.
+    """
+    parser = build_parser()
+    arguments, others = parser.parse_known_args(argv)
+    kind = getattr(arguments, "rest", None)
+    wrong = [] if kind == "options" else [text for text in others if kind != "values" or ":=" not in text]
+    if wrong:
+        parser.error(f"{arguments.verb}: unrecognized arguments: {' '.join(wrong)}")
+    if kind:
+        kept = [text for text in others if text != "--"]
+        setattr(arguments, kind, [*getattr(arguments, kind, []), *kept])
+    return arguments
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit status (0 success, 1 failure, 2 wrong usage, 130 interrupted)."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    arguments = build_parser().parse_args(argv)
+    arguments = parse(argv)
     verb = next(verb for verb in VERBS if verb.name == arguments.verb)
     workspace = find_workspace()
     try:

@@ -1,6 +1,6 @@
 """The whole path in one go: demonstrations through the ROS graph, imitation, rollouts, report.
 
-Further arguments go to soft_flow_bringup.demo.
+Arguments go to soft_flow_bringup.demo, whose own help is `./soft-flow demo -- -h`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,7 @@ from soft_flow_bringup.workspace import Workspace
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `soft-flow demo`."""
-    parser.add_argument(
-        "options", nargs=argparse.REMAINDER, help="options of `python -m soft_flow_bringup.demo`"
-    )
+    parser.set_defaults(rest="options")
 
 
 def main(arguments: argparse.Namespace, workspace: Workspace) -> int:

@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `soft-flow launch`."""
     parser.add_argument("file", help="launch file: a path, or a name in launch/")
     parser.add_argument("values", nargs="*", metavar="NAME:=VALUE", help="arguments of the launch file")
+    parser.set_defaults(rest="values")
     parser.add_argument("--show-args", "-s", action="store_true", help="show the file's arguments and end")
 
 

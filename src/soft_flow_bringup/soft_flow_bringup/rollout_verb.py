@@ -21,21 +21,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, help="seed of the first episode (default: the launch file's)")
     parser.add_argument("--task", default="scissors", help="task in config/tasks (default: %(default)s)")
     parser.add_argument(
-        "overrides", nargs="*", metavar="NAME:=VALUE", help="further arguments of the launch file"
+        "values", nargs="*", metavar="NAME:=VALUE", help="further arguments of the launch file"
     )
+    parser.set_defaults(rest="values")
 
 
 def launch_values(arguments: argparse.Namespace) -> list[str]:
-    """Return the launch file's arguments, as NAME:=VALUE texts; overrides come last and win."""
-    values = {
+    """Return the launch file's arguments, as NAME:=VALUE texts; those of the user come last and win."""
+    own = {
         "checkpoint": str(arguments.checkpoint.resolve()),
         "output": str(arguments.output.resolve()),
         "episodes": str(arguments.episodes),
         "task": arguments.task,
     }
     if arguments.seed is not None:
-        values["first_seed"] = str(arguments.seed)
-    return [*(f"{name}:={value}" for name, value in values.items()), *arguments.overrides]
+        own["first_seed"] = str(arguments.seed)
+    return [*(f"{name}:={value}" for name, value in own.items()), *arguments.values]
 
 
 def main(arguments: argparse.Namespace, workspace: Workspace) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from soft_flow_bringup.child_process import run_to_end
 from soft_flow_bringup.workspace import Workspace
@@ -14,12 +15,9 @@ from soft_flow_bringup.workspace import Workspace
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `soft-flow train`."""
-    parser.add_argument(
-        "options", nargs=argparse.REMAINDER, help="options of `python -m soft_flow_learner.train`"
-    )
+    parser.set_defaults(rest="options")
 
 
 def main(arguments: argparse.Namespace, workspace: Workspace) -> int:
     """Run the trainer."""
-    options = [option for option in arguments.options if option != "--"]
-    return run_to_end([sys.executable, "-m", "soft_flow_learner.train", *options], workspace.root)
+    return run_to_end([sys.executable, "-m", "soft_flow_learner.train", *arguments.options], Path.cwd())

@@ -14,7 +14,7 @@ from soft_flow_bringup import launch_verb
 from soft_flow_bringup.bench_verb import benchmarks
 from soft_flow_bringup.bench_verb import main as bench
 from soft_flow_bringup.child_process import run_to_end
-from soft_flow_bringup.command_line import VERBS, build_parser, main
+from soft_flow_bringup.command_line import VERBS, main, parse
 from soft_flow_bringup.run_tests_verb import pytest_arguments
 from soft_flow_bringup.workspace import Workspace, find_workspace
 
@@ -51,12 +51,34 @@ def test_the_script_prints_help_with_a_bare_python() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["fly"], ["collect"], ["rollout", "--output", "x"], ["test", "--fast"]]
+    "arguments",
+    [
+        [],
+        ["fly"],
+        ["collect"],
+        ["rollout", "--output", "x"],
+        ["test", "--fast"],
+        ["collect", "--output", "x", "--fast"],
+        ["launch", "sim", "--fast"],
+    ],
 )
 def test_wrong_usage_is_status_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as end:
-        build_parser().parse_args(arguments)
+        parse(arguments)
     assert end.value.code == 2
+
+
+def test_options_that_are_not_the_verbs_own_are_handed_on_in_their_order() -> None:
+    assert parse(["train", "--bags", "x", "--steps=3", "y"]).options == ["--bags", "x", "--steps=3", "y"]
+    assert parse(["demo"]).options == []
+    assert parse(["train", "--", "-h"]).options == ["-h"]
+    assert parse(["bench", "latency", "--trials", "5"]).options == ["--trials", "5"]
+
+
+def test_launch_arguments_may_stand_anywhere() -> None:
+    arguments = parse(["collect", "a:=1", "--output", "x", "b:=2", "--seed", "3", "c:=4"])
+    assert sorted(arguments.values) == ["a:=1", "b:=2", "c:=4"]
+    assert parse(["launch", "sim", "a:=1", "-s", "b:=2"]).values == ["a:=1", "b:=2"]
 
 
 def test_an_unknown_launch_file_is_status_1_and_names_those_there_are(
@@ -91,9 +113,8 @@ def test_collect_and_rollout_give_the_launch_files_arguments_that_they_declare(t
     from soft_flow_bringup import collect_verb, rollout_verb
     from soft_flow_bringup.launch_expansion import expand
 
-    parser = build_parser()
-    collect = parser.parse_args(["collect", "--output", str(tmp_path), "--episodes", "3", "lockstep:=false"])
-    rollout = parser.parse_args(["rollout", "--checkpoint", "c", "--output", str(tmp_path), "--seed", "7"])
+    collect = parse(["collect", "--output", str(tmp_path), "--episodes", "3", "lockstep:=false"])
+    rollout = parse(["rollout", "--checkpoint", "c", "--output", str(tmp_path), "--seed", "7"])
     for verb, arguments, file in [(collect_verb, collect, "teleop"), (rollout_verb, rollout, "rollout")]:
         values = launch_verb.parse_values(verb.launch_values(arguments))
         expansion = expand(ROOT / "launch" / f"{file}.launch.xml", values, os.environ)
@@ -121,7 +142,7 @@ def test_the_status_of_a_program_is_the_status_of_its_verb(tmp_path: Path, progr
 
 
 def test_the_test_verb_passes_its_selection_to_pytest() -> None:
-    arguments = build_parser().parse_args(["test", "-k", "flow and not slow", "-x", "src/soft_flow_policy"])
+    arguments = parse(["test", "-k", "flow and not slow", "-x", "src/soft_flow_policy"])
     passed_on = pytest_arguments(arguments)
     assert passed_on[:3] == ["-k", "flow and not slow", "-x"]
     assert passed_on[-1] == "src/soft_flow_policy"
