@@ -18,5 +18,5 @@ class FlowPolicyConfig(YamlModel):
     proprioception_fields: tuple[str, ...] | None = None  # None: all but velocities and the last action
     cameras: tuple[str, ...] | None = None  # None: all of the task; (): a policy without images
     dequantization: Annotated[float, Field(ge=0)] = 0.05  # sigma of the noise on data chunks, model space
-    denoising: Annotated[float, Field(ge=0)] = 1.0  # noise taken off samples, in dequantizations; more is smoother
+    denoising: Annotated[float, Field(ge=0)] = 1.0  # noise taken off samples, in dequantizations
     proprioception_noise: Annotated[float, Field(ge=0)] = 0.0  # in deviations, training only
