@@ -15,6 +15,7 @@ _PROBE = (
     "from mujoco.{} import GLContext; context = GLContext(16, 16); context.make_current(); context.free()"
 )
 _VISIBLE_GEOM_GROUP = 2
+_SHADOW_MAP = 8192  # texels; less shows as stripes on the table
 
 
 class RenderingUnavailableError(RuntimeError):
@@ -63,7 +64,7 @@ class OffscreenRenderer:
         """Creates a graphics context.
 
         Args:
-            model: what to render; the size of its offscreen buffer is set.
+            model: what to render; the sizes of its buffers are set.
             width: pixels.
             height: pixels.
             shadows: pretty, but thirty times slower on a processor.
@@ -74,6 +75,7 @@ class OffscreenRenderer:
         self.backend = choose_backend()
         if os.environ.get("PYOPENGL_PLATFORM") is None and self.backend != "glfw":
             os.environ["PYOPENGL_PLATFORM"] = self.backend
+        model.vis.quality.shadowsize = _SHADOW_MAP if shadows else 0
         model.vis.global_.offwidth, model.vis.global_.offheight = width, height
         self._context = importlib.import_module(f"mujoco.{self.backend}").GLContext(width, height)
         self._context.make_current()

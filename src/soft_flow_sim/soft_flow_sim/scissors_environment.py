@@ -14,6 +14,7 @@ from soft_flow_contract.pose import Pose
 from soft_flow_contract.task_specification import TaskSpecification
 from soft_flow_sim.arm_and_hand import RobotState
 from soft_flow_sim.domain_parameters import NOMINAL, DomainParameters
+from soft_flow_sim.scissors_operator import Sight
 from soft_flow_sim.scissors_task import ScissorsTask
 from soft_flow_sim.simulated_cell import SimulatedCell
 
@@ -172,6 +173,10 @@ class ScissorsEnvironment(gymnasium.Env[Observation, NDArray[np.float32]]):
         for camera in self._cameras:
             observation[camera.name] = self.task.render(camera.name)
         return observation
+
+    def sight(self) -> Sight:
+        """What a scripted operator sees now."""
+        return Sight(self._measured(self._state), self._target, self.task.privileged_state())
 
     def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
         """The external camera, shape (480, 640, 3), or None without a render mode."""

@@ -115,12 +115,12 @@ def _add_surroundings(spec: mujoco.MjSpec, light_scale: float) -> None:
     tiles.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = "tiles"
     world = spec.worldbody
     # One key light and one fill light, both directional.
-    for direction, strength in (([-0.3, 0.5, -1.0], 0.55), ([-0.2, -0.9, -0.6], 0.22)):
+    for direction, strength, shadow in (([-0.3, 0.5, -1.0], 0.55, True), ([-0.2, -0.9, -0.6], 0.22, False)):
         world.add_light(
-            pos=[0.5, -0.5, 2.0],
+            pos=[0.7, -0.4, 1.2],
             dir=direction,
             type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL,
-            castshadow=True,
+            castshadow=shadow,
             diffuse=[strength * light_scale] * 3,
             specular=[0.15] * 3,
         )

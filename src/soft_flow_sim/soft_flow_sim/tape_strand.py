@@ -46,7 +46,7 @@ def add_strand(spec: mujoco.MjSpec, top: NDArray[np.float64], bottom: NDArray[np
         )
         body.add_geom(
             type=mujoco.mjtGeom.mjGEOM_BOX,
-            size=[segment / 2, _WIDTH, 0.0005],
+            size=[segment / 2, _WIDTH, _RADIUS],
             contype=0,
             conaffinity=0,
             rgba=_BLUE,

@@ -24,13 +24,9 @@ def test_the_scripted_device_cuts_the_tape_through_the_environment(specification
     device.reset("episode", 11)
     steps, reward, over = 0, 0.0, False
     while not over:
-        moment = Moment(
-            stamp_ns=steps * specification.dt_ns,
-            measured=environment._measured(environment._state),
-            target=environment._target,
-            proprioception=observation["proprioception"],
-            simulation=environment.task.privileged_state(),
-        )
+        sight = environment.sight()
+        stamp, seen = steps * specification.dt_ns, observation["proprioception"]
+        moment = Moment(stamp, sight.measured, sight.target, seen, sight.simulation)
         action = device.read(moment)
         assert action.deadman
         observation, reward, terminated, truncated, info = environment.step(action.values)
@@ -55,7 +51,7 @@ def test_the_device_refuses_options_it_does_not_know(specification: TaskSpecific
 def test_the_device_says_that_it_needs_the_simulator(specification: TaskSpecification) -> None:
     environment = ScissorsEnvironment(specification, images=False)
     observation, _ = environment.reset(seed=0)
-    here = environment._measured(environment._state)
+    here = environment.sight().measured
     device = ScriptedDevice.open(specification, {})
     with pytest.raises(DeviceError, match="simulation/state"):
         device.read(Moment(0, here, here, observation["proprioception"], {}))
