@@ -47,7 +47,7 @@ def draw_episode(seed: int, width: int, height: int) -> NDArray[np.uint8]:
         if operator.phase != phase and phase in _MOMENTS:
             pictures[phase] = renderer.render(environment.task.data, _view())
         phase = operator.phase
-        _, _, terminated, truncated, _ = environment.step(action)
+        _, _, terminated, truncated, _ = environment.step(action.astype(np.float32))
         over = terminated or truncated
     pictures.setdefault("squeeze", renderer.render(environment.task.data, _view()))
     renderer.close()
