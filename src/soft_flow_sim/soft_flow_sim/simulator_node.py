@@ -89,6 +89,8 @@ def make_task(specification: TaskSpecification, parameters: Parameters) -> Simul
             f"render_backend: expected auto, {', '.join(BACKENDS)}; got '{parameters.render_backend}'"
         )
     choose_backend()
+    # Mesa's software renderer: at these sizes its threads cost more than they give.
+    os.environ.setdefault("LP_NUM_THREADS", "0")
     return ScissorsTask(specification, DOMAINS[parameters.domain], parameters.grasp_assist, render=True)
 
 
