@@ -107,17 +107,16 @@ class Arbiter:
             self.counts["old observations"] += 1
             return False
         self._observed_ns, self._measured = stamp_ns, measured
-        if self._must_anchor(stamp_ns, measured):
+        if self._must_anchor(measured):
             hand = np.clip(measured.hand, self._limiter.space.hand_low, self._limiter.space.hand_high)
             self._target = RobotTarget(measured.flange_in_base, hand)
             self._anchor_due = self._anchor_due and stamp_ns < self.epoch_start_ns
         return True
 
-    def _must_anchor(self, stamp_ns: int, measured: RobotTarget) -> bool:
-        """At an epoch's start, while stopped, or when an idle robot was moved by something else."""
-        if self._target is None or self.emergency_stopped:
-            return True
-        if self._anchor_due and stamp_ns >= self.epoch_start_ns:
+    def _must_anchor(self, measured: RobotTarget) -> bool:
+        """Until an epoch has started, while stopped, or when an idle robot was moved by something else."""
+        # A reset puts a simulated robot elsewhere before the epoch starts: holding must not pull it back.
+        if self._target is None or self.emergency_stopped or self._anchor_due:
             return True
         lead = self._target.flange_in_base.position - measured.flange_in_base.position
         return not self.armed and float(np.linalg.norm(lead)) > self._max_lead
