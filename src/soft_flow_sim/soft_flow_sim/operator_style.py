@@ -13,7 +13,7 @@ Fingers = Literal["all", "index_out", "thumb_last"]
 GRIP_MISJUDGEMENT = 0.26
 CUT_MISJUDGEMENT = 0.15
 # Keeps the operator's draws apart from the world's, which come from the same seed.
-_STREAM = 11
+_STREAM = 1
 _CAREFUL_GRIP = 0.0025  # m, standard deviation of a grip that is not misjudged
 _CAREFUL_CUT = 0.0025
 

@@ -12,7 +12,7 @@ from soft_flow_sim.scissors_operator import ScissorsOperator
 from soft_flow_sim.scissors_task import ScissorsTask
 
 # Together these show both approaches, both sides of the strand and all choices of fingers.
-SEEDS = (0, 1, 9, 12)
+SEEDS = (1, 2, 7, 10)
 
 
 @pytest.fixture(scope="module")
