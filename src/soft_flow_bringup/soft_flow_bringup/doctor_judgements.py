@@ -26,6 +26,11 @@ class ProbeResult:
         lines = self.output.strip().splitlines()
         return lines[-1] if lines else ""
 
+    @property
+    def lacks_packages(self) -> bool:
+        """Whether it could not begin for want of a Python package."""
+        return self.status != 0 and self.last_line.startswith("ModuleNotFoundError")
+
 
 def judge_python(version: tuple[int, int], executable: str) -> Finding:
     """Judge the interpreter."""
@@ -66,6 +71,8 @@ def judge_rendering(probes: Mapping[str, ProbeResult]) -> Finding:
         if probe.status == 0:
             return good("Rendering", f"{backend}: {probe.last_line}")
     tried = "; ".join(f"{backend}: {probe.last_line}" for backend, probe in probes.items())
+    if all(probe.lacks_packages for probe in probes.values()):
+        return fault("Rendering", "MuJoCo is not installed", _SETUP)
     packages = "libegl1 libegl-mesa0 libgl1 libopengl0 libgl1-mesa-dri"
     return fault("Rendering", f"no backend renders a frame ({tried})", f"sudo apt-get install {packages}")
 
@@ -115,6 +122,8 @@ def judge_discovery(probe: ProbeResult) -> Finding:
     """Judge DDS: `probe` sent a message from one process to another."""
     if probe.status == 0:
         return good("DDS discovery", probe.last_line)
+    if probe.lacks_packages:
+        return fault("DDS discovery", "ROS 2 is not installed", _SETUP)
     remedy = (
         "let the loopback interface multicast (sudo ip link set lo multicast on), allow UDP 7400-7700 in the "
         "firewall, unset ROS_DISCOVERY_SERVER and FASTRTPS_DEFAULT_PROFILES_FILE"

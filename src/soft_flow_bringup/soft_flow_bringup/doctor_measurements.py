@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -53,6 +54,8 @@ def probe_rendering() -> dict[str, ProbeResult]:
 
 def probe_discovery() -> ProbeResult:
     """Let one process talk to another over DDS, in a free domain."""
+    if importlib.util.find_spec("domain_coordinator") is None:
+        return ProbeResult(1, "ModuleNotFoundError: No module named 'domain_coordinator'")
     program = ["-m", "soft_flow_bringup.discovery_probe_node"]
     with own_domain(os.environ) as domain:
         talker = subprocess.Popen(

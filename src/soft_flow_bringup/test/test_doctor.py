@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +18,7 @@ from soft_flow_bringup.finding import Finding, Verdict, fault, good, note
 from soft_flow_bringup.workspace import find_workspace
 
 FINE = ProbeResult(0, "rmw_fastrtps_cpp\n")
+ABSENT = ProbeResult(1, "ModuleNotFoundError: No module named 'mujoco'")
 BROKEN = ProbeResult(1, "Traceback\nImportError: no librcl.so\n")
 
 
@@ -31,6 +36,8 @@ BROKEN = ProbeResult(1, "Traceback\nImportError: no librcl.so\n")
         (judge.judge_workspace([], BROKEN), Verdict.FAULT, "--rebuild"),
         (judge.judge_rendering({"egl": BROKEN, "osmesa": FINE}), Verdict.GOOD, "osmesa"),
         (judge.judge_rendering({"egl": BROKEN, "osmesa": BROKEN}), Verdict.FAULT, "libegl1"),
+        (judge.judge_rendering({"egl": ABSENT, "osmesa": ABSENT}), Verdict.FAULT, "./soft-flow setup"),
+        (judge.judge_discovery(ABSENT), Verdict.FAULT, "./soft-flow setup"),
         (judge.judge_cores(2), Verdict.GOOD, "2"),
         (judge.judge_cores(1), Verdict.NOTE, "real time"),
         (judge.judge_memory(8 * GIB), Verdict.GOOD, "8.0 GiB"),
@@ -80,6 +87,21 @@ def test_a_frame_is_really_rendered() -> None:
 def test_a_probe_that_crashes_is_a_result_and_not_an_error() -> None:
     result = measure.probe(["-c", "import sys; print('why'); sys.exit(5)"])
     assert (result.status, result.last_line) == (5, "why")
+
+
+def test_before_set_up_the_doctor_says_what_to_do_and_fails(tmp_path: Path) -> None:
+    root = find_workspace().root
+    package = "src/soft_flow_bringup/soft_flow_bringup"
+    shutil.copytree(root / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(root / "requirements", tmp_path / "requirements")
+    for name in ("soft-flow", "constraints.txt"):
+        shutil.copy(root / name, tmp_path)
+    bare = getattr(sys, "_base_executable", sys.executable)  # without the packages of the environment
+    environ = {"PATH": os.environ["PATH"], "SOFT_FLOW_PYTHON": bare, "PYTHONNOUSERSITE": "1"}
+    result = subprocess.run([tmp_path / "soft-flow", "doctor"], env=environ, capture_output=True, text=True)
+    assert result.returncode == 1, result.stderr
+    assert "run ./soft-flow setup" in result.stdout
+    assert "Cameras" in result.stdout
 
 
 def test_every_check_of_the_table_is_there() -> None:
