@@ -20,11 +20,13 @@ class ChunkBatch:
         images: camera name -> (B, height, width, 3) uint8.
         proprioception: (B, P) float32.
         chunk: (B, T, A) float32, contract space.
+        future: (B, F, P) float32, proprioception so many steps later (or at the end of the episode).
     """
 
     images: dict[str, np.ndarray]
     proprioception: np.ndarray
     chunk: np.ndarray
+    future: np.ndarray
 
 
 def pad_with_hold(actions: np.ndarray, length: int) -> np.ndarray:
@@ -82,8 +84,19 @@ class EpisodeStore:
         places = zip(self._episode_of_row[rows], self._step_of_row[rows], strict=True)
         return np.stack([self.episodes[episode].record.proprioception[step] for episode, step in places])
 
-    def batch(self, rows: np.ndarray) -> ChunkBatch:
-        """Gather `rows` (B,)."""
+    def future(self, rows: np.ndarray, steps: Sequence[int]) -> np.ndarray:
+        """Proprioception (B, F, P) `steps` (F,) after `rows` (B,), or the last one of the episode."""
+        episodes = [self.episodes[index] for index in self._episode_of_row[rows]]
+        later = self._step_of_row[rows][:, None] + np.asarray(steps, dtype=int)
+        return np.stack(
+            [
+                episode.record.proprioception[np.minimum(step, len(episode))]
+                for episode, step in zip(episodes, later, strict=True)
+            ]
+        )
+
+    def batch(self, rows: np.ndarray, future_steps: Sequence[int] = ()) -> ChunkBatch:
+        """Gather `rows` (B,), with what proprioception was `future_steps` later."""
         episode_of, step_of = self._episode_of_row[rows], self._step_of_row[rows]
         images = {}
         for name in self.camera_names:
@@ -91,4 +104,6 @@ class EpisodeStore:
             images[name] = np.empty((len(rows), *shape), dtype=np.uint8)
             for index, (episode, step) in enumerate(zip(episode_of, step_of, strict=True)):
                 images[name][index] = self.episodes[episode].images[name][step]
-        return ChunkBatch(images, self.proprioception(rows), self.chunks(rows))
+        return ChunkBatch(
+            images, self.proprioception(rows), self.chunks(rows), self.future(rows, future_steps)
+        )

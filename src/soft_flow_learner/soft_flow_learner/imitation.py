@@ -1,6 +1,11 @@
 """Stage 1 of SOFT-FLOW, maximum likelihood of demonstrated chunks: the update; the loop is `trainer.py`.
 
-L = E[ -log pi(a + sigma eps | o) ] / (T A),    eps ~ N(0, I)      (dequantization: see `FlowPolicy.nll`)
+L = E[ -log pi(a + sigma eps | o) ] / (T A) + w E[ |s_(t+n) - f(c(o_t))|^2 ],    eps ~ N(0, I)
+
+The likelihood alone hardly asks where things are: five millimetres over a chunk are less than one of its some
+hundred nats. So while training, a linear map f also foresees from the context c what (normalized)
+proprioception s will be some steps later, which it cannot without seeing where the task leads. f is no part of
+the policy.
 """
 
 import copy
@@ -9,7 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
 from soft_flow_learner.episode_store import ChunkBatch
 from soft_flow_learner.learner_config import ImitationConfig
@@ -24,11 +30,13 @@ class UpdateMetrics:
     """What an update tells.
 
     Attributes:
-        loss: nats a dimension.
+        loss: NLL, nats a dimension.
+        foresight: mean squared error, normalized.
         gradient_norm: before clipping.
     """
 
     loss: float
+    foresight: float
     gradient_norm: float
 
 
@@ -45,26 +53,33 @@ def seeded_generator(seed: int, *place: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(state[0]) << 32 | int(state[1]))
 
 
+def _prefixed(prefix: str, module: nn.Module | None) -> dict[str, nn.Parameter]:
+    if module is None:
+        return {}
+    return {f"{prefix}.{name}": parameter for name, parameter in module.named_parameters()}
+
+
 class Imitation:
     """The policy in training, its optimizer, and the moving average of its weights."""
 
     def __init__(self, policy: FlowPolicy, config: ImitationConfig) -> None:
         """Train `policy` in place; its normalizers must be fitted."""
-        self.policy = policy.train()
+        self.policy, self.config = policy.train(), config
         self.average = copy.deepcopy(policy).eval().requires_grad_(False)
-        self.config = config
-        matrices = [p for p in policy.parameters() if p.ndim >= 2]
-        others = [p for p in policy.parameters() if p.ndim < 2]
+        self._foresight = self._new_foresight()
+        trained = {**dict(policy.named_parameters()), **_prefixed("foresight", self._foresight)}
+        matrices = [p for p in trained.values() if p.ndim >= 2]
+        others = [p for p in trained.values() if p.ndim < 2]
         groups = [
             {"params": matrices, "weight_decay": config.weight_decay},
             {"params": others, "weight_decay": 0.0},
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
         self._parameters: list[Tensor] = [*matrices, *others]
-        own = {id(parameter): name for name, parameter in policy.named_parameters()}
-        self._names = [own[id(parameter)] for parameter in self._parameters]
-        averaged = dict(self.average.named_parameters())
-        self._averaged: list[Tensor] = [averaged[name] for name in self._names]
+        names = {id(parameter): name for name, parameter in trained.items()}
+        self._names = [names[id(parameter)] for parameter in self._parameters]
+        self._followed: list[Tensor] = list(policy.parameters())
+        self._averaged: list[Tensor] = list(self.average.parameters())
 
     def update(
         self, batch: ChunkBatch, generator: torch.Generator, learning_rate: float, done: int
@@ -73,21 +88,38 @@ class Imitation:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         observation, chunk = to_tensors(batch)
-        loss = self.policy.nll(observation, chunk, generator).mean()
+        augmentation = self.policy.encoder.draw_augmentation(len(chunk), generator)
+        context = self.policy.encode(observation, augmentation)
+        nll = self.policy.nll_given_context(context, chunk, generator).mean()
+        foresight = self._foresight_loss(context, torch.from_numpy(batch.future))
+        loss = nll + self.config.foresight_weight * foresight
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, self.config.gradient_clip, foreach=True)
-        metrics = UpdateMetrics(float(loss.detach()), float(norm))
+        metrics = UpdateMetrics(float(nll.detach()), float(foresight.detach()), float(norm))
         if np.isfinite(metrics.loss) and np.isfinite(metrics.gradient_norm):  # never spoil the weights
             self.optimizer.step()
             self._follow(done)
         return metrics
 
+    def _new_foresight(self) -> nn.Linear | None:
+        if self.config.foresight_weight == 0 or not self.config.foresight_steps:
+            return None
+        outputs = len(self.config.foresight_steps) * self.policy.encoder.proprioception.dimension
+        return nn.Linear(self.policy.config.context_width, outputs)
+
+    def _foresight_loss(self, context: Tensor, future: Tensor) -> Tensor:
+        """Mean squared error of what the context (B, C) foresees of `future` (B, F, P)."""
+        if self._foresight is None:
+            return torch.zeros(())
+        wanted = self.policy.encoder.proprioception.normalize(future.flatten(0, 1)).view(len(context), -1)
+        return functional.mse_loss(self._foresight(context), wanted)
+
     @torch.no_grad()
     def _follow(self, done: int) -> None:
         """Let average <- d average + (1 - d) weights; d rises from 0.1: the start is soon forgotten."""
         decay = min(self.config.average_decay, (1 + done) / (10 + done))
-        torch._foreach_lerp_(self._averaged, self._parameters, 1 - decay)
+        torch._foreach_lerp_(self._averaged, self._followed, 1 - decay)
 
     @torch.no_grad()
     def held_out_nll(self, batches: Iterable[ChunkBatch], seed: int) -> float:

@@ -120,10 +120,16 @@ class Trainer:
     def _step(self, done: int, watch: LossWatch) -> tuple[dict[str, float], float]:
         """Update number `done + 1`, and the evaluation if one is due."""
         rate = learning_rate(self._config, done, self._record.plan.progress(done))
-        batch = self._training.batch(self._order.batch(done))
+        rows = self._order.batch(done)
+        batch = self._training.batch(rows, self._config.foresight_steps)
         metrics = self._imitation.update(batch, seeded_generator(self._seed, 0, done), rate, done)
         running = watch.see(done + 1, metrics)
-        values = {"loss": metrics.loss, "gradient_norm": metrics.gradient_norm, "learning_rate": rate}
+        values = {
+            "loss": metrics.loss,
+            "foresight": metrics.foresight,
+            "gradient_norm": metrics.gradient_norm,
+            "learning_rate": rate,
+        }
         if (done + 1) % self._config.evaluation_interval == 0:
             values |= self._evaluate()
         return values, running

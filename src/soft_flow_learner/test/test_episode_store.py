@@ -58,6 +58,11 @@ def test_observation_and_chunk_of_a_row_belong_to_the_same_step(store: EpisodeSt
         assert (batch.images["palm"][index] == expected).all()
 
 
+def test_the_future_of_a_row_ends_with_its_episode(store: EpisodeStore) -> None:
+    future = store.batch(np.array([0, 4, 7]), future_steps=(1, 3)).future
+    assert future[:, :, 0].tolist() == [[11, 13], [15, 16], [22, 23]]
+
+
 def test_chunks_never_reach_into_another_episode(store: EpisodeStore) -> None:
     for row, chunk in enumerate(store.chunks(np.arange(len(store)))):
         episode, _ = store.place(row)

@@ -1,5 +1,6 @@
 """The update: it learns, it is repeatable, it goes on from a saved state, it raises the alarm."""
 
+import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
@@ -44,7 +45,8 @@ def toy_batch(seed: int) -> ChunkBatch:
     chunk = np.repeat((side - 0.5)[:, None, None], 4, axis=1) * np.ones(8) + random.normal(
         0, 0.02, (16, 4, 8)
     )
-    return ChunkBatch({"palm": images}, proprioception.astype(np.float32), chunk.astype(np.float32))
+    future = np.concatenate([chunk[:, -1:], chunk[:, -1:, :4]], axis=2).repeat(3, axis=1)
+    return ChunkBatch({"palm": images}, *(x.astype(np.float32) for x in (proprioception, chunk, future)))
 
 
 def new_imitation(cameras: tuple[str, ...] | None = None) -> Imitation:
@@ -99,7 +101,7 @@ def test_a_loss_that_is_not_finite_leaves_the_weights_as_they_were() -> None:
     imitation = new_imitation()
     before = {name: p.clone() for name, p in imitation.policy.named_parameters()}
     batch = toy_batch(0)
-    spoilt = ChunkBatch(batch.images, batch.proprioception, np.full_like(batch.chunk, np.nan))
+    spoilt = dataclasses.replace(batch, chunk=np.full_like(batch.chunk, np.nan))
     metrics = imitation.update(spoilt, seeded_generator(0), 1e-3, 0)
     assert not np.isfinite(metrics.loss)
     assert all(torch.equal(before[name], p) for name, p in imitation.policy.named_parameters())
@@ -113,7 +115,9 @@ def test_the_average_follows_the_weights_and_forgets_the_start() -> None:
     assert (averaged - current).norm() < 0.5 * (start - current).norm()
 
 
-@pytest.mark.parametrize("metrics", [UpdateMetrics(float("nan"), 1.0), UpdateMetrics(1.0, float("inf"))])
+@pytest.mark.parametrize(
+    "metrics", [UpdateMetrics(float("nan"), 0.0, 1.0), UpdateMetrics(1.0, 0.0, float("inf"))]
+)
 def test_a_value_that_is_not_finite_stops_the_training(metrics: UpdateMetrics) -> None:
     with pytest.raises(DivergenceError, match="update 5: .*is not finite; resume from the last checkpoint"):
         LossWatch(5.0).see(5, metrics)
@@ -122,7 +126,7 @@ def test_a_value_that_is_not_finite_stops_the_training(metrics: UpdateMetrics) -
 def test_a_collapsing_likelihood_stops_the_training_but_noise_does_not() -> None:
     watch = LossWatch(divergence=2.0)
     for update in range(100):
-        watch.see(update, UpdateMetrics(-1.0 + (3.0 if update % 20 == 0 else 0.0), 1.0))
+        watch.see(update, UpdateMetrics(-1.0 + (3.0 if update % 20 == 0 else 0.0), 0.0, 1.0))
     with pytest.raises(DivergenceError, match="the likelihood collapses"):
         for update in range(100, 400):
-            watch.see(update, UpdateMetrics(10.0, 1.0))
+            watch.see(update, UpdateMetrics(10.0, 0.0, 1.0))
