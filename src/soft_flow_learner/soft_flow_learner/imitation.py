@@ -4,8 +4,8 @@ L = E[ -log pi(a + sigma eps | o) ] / (T A) + w E[ |s_(t+n) - f(c(o_t))|^2 ],   
 
 The likelihood alone hardly asks where things are: five millimetres over a chunk are less than one of its some
 hundred nats. So while training, a linear map f also foresees from the context c what (normalized)
-proprioception s will be some steps later, which it cannot without seeing where the task leads. f is no part of
-the policy.
+proprioception s will be some steps later, which it cannot without seeing where the task leads. f is no part
+of the policy.
 """
 
 import copy
