@@ -181,7 +181,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     notes = f"{os.cpu_count()} cores. " + (
         "Run with real-time priority (`chrt -r 5`), so that other work on the machine does not count."
         if shielded
-        else "Whatever else ran on the machine took its share; `chrt -r 5` before the command shields from it."
+        else "Other work on the machine took its share; `chrt -r 5` before the command shields from it."
     )
     write_results("collection", figures, notes)
 
