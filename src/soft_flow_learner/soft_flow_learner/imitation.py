@@ -105,15 +105,18 @@ class Imitation:
     def _new_foresight(self) -> nn.Linear | None:
         if self.config.foresight_weight == 0 or not self.config.foresight_steps:
             return None
-        outputs = len(self.config.foresight_steps) * self.policy.encoder.proprioception.dimension
+        self._foreseen = self.policy.encoder.proprioception.columns(self.config.foresight_fields)
+        if not self._foreseen:
+            return None
+        outputs = len(self.config.foresight_steps) * len(self._foreseen)
         return nn.Linear(self.policy.config.context_width, outputs)
 
     def _foresight_loss(self, context: Tensor, future: Tensor) -> Tensor:
         """Mean squared error of what the context (B, C) foresees of `future` (B, F, P)."""
         if self._foresight is None:
             return torch.zeros(())
-        wanted = self.policy.encoder.proprioception.normalize(future.flatten(0, 1)).view(len(context), -1)
-        return functional.mse_loss(self._foresight(context), wanted)
+        wanted = self.policy.encoder.proprioception.normalize(future.flatten(0, 1))[:, self._foreseen]
+        return functional.mse_loss(self._foresight(context), wanted.reshape(len(context), -1))
 
     @torch.no_grad()
     def _follow(self, done: int) -> None:

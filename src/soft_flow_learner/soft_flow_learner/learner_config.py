@@ -17,13 +17,14 @@ class ImitationConfig(StrictModel):
 
     updates: Count = 20_000  # when neither --updates nor --minutes is given
     batch: Count = 64  # chunks an update
-    learning_rate: Positive = 1e-3  # AdamW, after the warm-up
+    learning_rate: Positive = 2e-3  # AdamW, after the warm-up
     final_learning_rate: Fraction = 0.02  # of learning_rate, where the cosine ends
     warm_up: Annotated[int, Field(ge=0)] = 100  # updates over which the learning rate rises
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4  # of matrices; norms and biases have none
     gradient_clip: Positive = 1.0  # norm
     foresight_weight: Annotated[float, Field(ge=0)] = 1.0  # of the foresight loss; 0: none
     foresight_steps: tuple[Count, ...] = (16, 32, 64)  # how far ahead proprioception is foreseen
+    foresight_fields: tuple[str, ...] = ("flange_position", "flange_rotation")  # where the arm will be
     average_decay: Fraction = 0.995  # of the averaged weights, which are evaluated and exported
     held_out: Fraction = 0.1  # of the episodes, for the likelihood of unseen demonstrations
     held_out_rows: Count = 256  # at most so many chunks of them, evenly spread

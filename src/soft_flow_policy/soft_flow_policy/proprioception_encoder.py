@@ -40,6 +40,7 @@ class ProprioceptionEncoder(nn.Module):
         super().__init__()
         slices = specification.proprioception_slices
         names = chosen_fields(specification, fields)
+        self.names = names
         self._parts = [slices[name] for name in names]
         self.dimension = sum(part.stop - part.start for part in self._parts)
         self.register_buffer("mean", torch.zeros(self.dimension))
@@ -49,6 +50,15 @@ class ProprioceptionEncoder(nn.Module):
         self.network = nn.Sequential(
             nn.Linear(self.dimension, 2 * width), nn.SiLU(), nn.Linear(2 * width, width), nn.SiLU()
         )
+
+    def columns(self, fields: Sequence[str]) -> list[int]:
+        """Where those of `fields` that are chosen lie in the normalized numbers."""
+        columns, start = [], 0
+        for name, part in zip(self.names, self._parts, strict=True):
+            size = part.stop - part.start
+            columns += range(start, start + size) if name in fields else ()
+            start += size
+        return columns
 
     def select(self, proprioception: Tensor) -> Tensor:
         """The chosen numbers (B, D) of the whole vector (B, P)."""
