@@ -77,6 +77,7 @@ class PolicyNode(LifecycleNode):
         self._newest: Observation | None = None
         self._arbiter: ArbiterState | None = None
         self._problem, self._chunks, self._refused = "", 0, 0
+        self._last_chunk = (0, 0)  # epoch and number of the last chunk
         self._latencies: deque[float] = deque(maxlen=LATENCIES)
         self._chunk_publisher = self.create_publisher(ActionChunk, topics.ACTION_CHUNK, topics.COMMAND)
         self._heartbeat_publisher = self.create_publisher(
@@ -228,8 +229,12 @@ class PolicyNode(LifecycleNode):
 
     def _message(self, chunk: PlannedChunk, observation: Observation, version: int) -> ActionChunk:
         assert self._schedule is not None and self._schedule.epoch is not None
-        message = ActionChunk(header=observation.header, chunk_id=self._chunks, policy_version=version)
+        message = ActionChunk(header=observation.header, policy_version=version)
         message.epoch = self._schedule.epoch.number
+        # Counted in its epoch: whether the final observation of the last one was still planned for is chance.
+        previous_epoch, number = self._last_chunk
+        message.chunk_id = number + 1 if previous_epoch == message.epoch else 1
+        self._last_chunk = (message.epoch, message.chunk_id)
         message.horizon, message.action_dimension = chunk.actions.shape
         clipped = np.clip(chunk.actions, -1.0, 1.0)
         message.actions = array.array("f", clipped.ravel())
