@@ -53,10 +53,12 @@ class ProprioceptionEncoder(nn.Module):
 
     def columns(self, fields: Sequence[str]) -> list[int]:
         """Where those of `fields` that are chosen lie in the normalized numbers."""
-        columns, start = [], 0
+        columns: list[int] = []
+        start = 0
         for name, part in zip(self.names, self._parts, strict=True):
             size = part.stop - part.start
-            columns += range(start, start + size) if name in fields else ()
+            if name in fields:
+                columns.extend(range(start, start + size))
             start += size
         return columns
 
