@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from soft_flow_learner.episode_store import ChunkBatch
+from soft_flow_learner.foresight import Foresight
 from soft_flow_learner.learner_config import ImitationConfig
 from soft_flow_policy.observation_encoder import ObservationBatch
 from soft_flow_policy.policy import FlowPolicy
@@ -53,10 +53,27 @@ def seeded_generator(seed: int, *place: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(state[0]) << 32 | int(state[1]))
 
 
-def _prefixed(prefix: str, module: nn.Module | None) -> dict[str, nn.Parameter]:
-    if module is None:
-        return {}
-    return {f"{prefix}.{name}": parameter for name, parameter in module.named_parameters()}
+class Model(nn.Module):
+    """What is trained: the policy, and the foresight that is left behind when it is exported."""
+
+    def __init__(self, policy: FlowPolicy, config: ImitationConfig) -> None:
+        super().__init__()
+        self.policy = policy
+        encoder, steps = policy.encoder.proprioception, len(config.foresight_steps)
+        self.foresight: Foresight | None = None
+        if config.foresight_weight > 0 and steps and encoder.columns(config.foresight_fields):
+            self.foresight = Foresight(encoder, policy.config.context_width, config.foresight_fields, steps)
+
+    def losses(self, batch: ChunkBatch, generator: torch.Generator, augment: bool) -> tuple[Tensor, Tensor]:
+        """NLL (B,), nats a dimension, and foresight error (B,) of a batch."""
+        observation, chunk = to_tensors(batch)
+        encoder = self.policy.encoder
+        augmentation = encoder.draw_augmentation(len(chunk), generator) if augment else None
+        context = self.policy.encode(observation, augmentation)
+        nll = self.policy.nll_given_context(context, chunk, generator)
+        if self.foresight is None:
+            return nll, torch.zeros_like(nll)
+        return nll, self.foresight.loss(context, torch.from_numpy(batch.future), encoder.proprioception)
 
 
 class Imitation:
@@ -64,10 +81,10 @@ class Imitation:
 
     def __init__(self, policy: FlowPolicy, config: ImitationConfig) -> None:
         """Train `policy` in place; its normalizers must be fitted."""
-        self.policy, self.config = policy.train(), config
-        self.average = copy.deepcopy(policy).eval().requires_grad_(False)
-        self._foresight = self._new_foresight()
-        trained = {**dict(policy.named_parameters()), **_prefixed("foresight", self._foresight)}
+        self.config = config
+        self._model = Model(policy, config).train()
+        self._average = copy.deepcopy(self._model).eval().requires_grad_(False)
+        trained = dict(self._model.named_parameters())
         matrices = [p for p in trained.values() if p.ndim >= 2]
         others = [p for p in trained.values() if p.ndim < 2]
         groups = [
@@ -78,8 +95,18 @@ class Imitation:
         self._parameters: list[Tensor] = [*matrices, *others]
         names = {id(parameter): name for name, parameter in trained.items()}
         self._names = [names[id(parameter)] for parameter in self._parameters]
-        self._followed: list[Tensor] = list(policy.parameters())
-        self._averaged: list[Tensor] = list(self.average.parameters())
+        averaged = dict(self._average.named_parameters())
+        self._averaged: list[Tensor] = [averaged[name] for name in self._names]
+
+    @property
+    def policy(self) -> FlowPolicy:
+        """The policy with the weights in training."""
+        return self._model.policy
+
+    @property
+    def average(self) -> FlowPolicy:
+        """The policy with the averaged weights."""
+        return self._average.policy
 
     def update(
         self, batch: ChunkBatch, generator: torch.Generator, learning_rate: float, done: int
@@ -87,11 +114,7 @@ class Imitation:
         """One step of AdamW on `batch`, the `done + 1`st of the run."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
-        observation, chunk = to_tensors(batch)
-        augmentation = self.policy.encoder.draw_augmentation(len(chunk), generator)
-        context = self.policy.encode(observation, augmentation)
-        nll = self.policy.nll_given_context(context, chunk, generator).mean()
-        foresight = self._foresight_loss(context, torch.from_numpy(batch.future))
+        nll, foresight = (loss.mean() for loss in self._model.losses(batch, generator, augment=True))
         loss = nll + self.config.foresight_weight * foresight
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -102,37 +125,25 @@ class Imitation:
             self._follow(done)
         return metrics
 
-    def _new_foresight(self) -> nn.Linear | None:
-        if self.config.foresight_weight == 0 or not self.config.foresight_steps:
-            return None
-        self._foreseen = self.policy.encoder.proprioception.columns(self.config.foresight_fields)
-        if not self._foreseen:
-            return None
-        outputs = len(self.config.foresight_steps) * len(self._foreseen)
-        return nn.Linear(self.policy.config.context_width, outputs)
-
-    def _foresight_loss(self, context: Tensor, future: Tensor) -> Tensor:
-        """Mean squared error of what the context (B, C) foresees of `future` (B, F, P)."""
-        if self._foresight is None:
-            return torch.zeros(())
-        wanted = self.policy.encoder.proprioception.normalize(future.flatten(0, 1))[:, self._foreseen]
-        return functional.mse_loss(self._foresight(context), wanted.reshape(len(context), -1))
-
     @torch.no_grad()
     def _follow(self, done: int) -> None:
         """Let average <- d average + (1 - d) weights; d rises from 0.1: the start is soon forgotten."""
         decay = min(self.config.average_decay, (1 + done) / (10 + done))
-        torch._foreach_lerp_(self._averaged, self._followed, 1 - decay)
+        torch._foreach_lerp_(self._averaged, self._parameters, 1 - decay)
 
     @torch.no_grad()
-    def held_out_nll(self, batches: Iterable[ChunkBatch], seed: int) -> float:
-        """Mean NLL (nats a dimension) of the averaged weights; centred crops, always the same noise."""
-        total, count = 0.0, 0
+    def held_out(self, batches: Iterable[ChunkBatch], seed: int) -> tuple[float, float]:
+        """Mean NLL (nats a dimension) and foresight error of the averaged weights.
+
+        Crops are centred and the noise is always the same.
+        """
+        total, count = np.zeros(2), 0
         for index, batch in enumerate(batches):
-            observation, chunk = to_tensors(batch)
-            nll = self.average.nll(observation, chunk, seeded_generator(seed, index), augment=False)
-            total, count = total + float(nll.sum()), count + len(nll)
-        return total / count
+            losses = self._average.losses(batch, seeded_generator(seed, index), augment=False)
+            total += [float(loss.sum()) for loss in losses]
+            count += len(batch.chunk)
+        nll, foresight = total / count
+        return float(nll), float(foresight)
 
     def state(self) -> dict[str, Tensor]:
         """Weights in training and the optimizer's moments, by name, for a safetensors file."""
@@ -142,6 +153,9 @@ class Imitation:
         for name, parameter in zip(self._names, self._parameters, strict=True):
             for key, value in self.optimizer.state[parameter].items():
                 tensors[f"optimizer.{key}.{name}"] = value
+        if self._average.foresight is not None:
+            foresight = self._average.foresight.state_dict()
+            tensors |= {f"average.{name}": value for name, value in foresight.items()}
         return tensors
 
     def load_state(self, average: dict[str, Tensor], state: dict[str, Tensor]) -> None:
@@ -152,6 +166,9 @@ class Imitation:
         """
         self.average.load_state_dict(average)
         self.policy.load_state_dict(average)  # normalizers; the weights follow
+        if self._average.foresight is not None:
+            foresight = self._average.foresight
+            foresight.load_state_dict({name: state[f"average.{name}"] for name in foresight.state_dict()})
         with torch.no_grad():
             for name, parameter in zip(self._names, self._parameters, strict=True):
                 parameter.copy_(state[f"weights.{name}"])

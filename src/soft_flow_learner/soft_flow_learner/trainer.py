@@ -137,15 +137,16 @@ class Trainer:
     def _evaluate(self) -> dict[str, float]:
         if self._held_out is None:
             return {}
-        self._held_out_nll = self._imitation.held_out_nll(self._held_out_batches(self._held_out), self._seed)
-        return {"held_out_nll": self._held_out_nll}
+        batches = self._held_out_batches(self._held_out)
+        self._held_out_nll, foresight = self._imitation.held_out(batches, self._seed)
+        return {"held_out_nll": self._held_out_nll, "held_out_foresight": foresight}
 
     def _held_out_batches(self, store: EpisodeStore) -> Iterator[ChunkBatch]:
         rows = np.unique(
             np.linspace(0, len(store) - 1, min(self._config.held_out_rows, len(store))).astype(int)
         )
         for start in range(0, len(rows), self._config.batch):
-            yield store.batch(rows[start : start + self._config.batch])
+            yield store.batch(rows[start : start + self._config.batch], self._config.foresight_steps)
 
     def _keep_to_time(self, position: Position, display: TrainingDisplay) -> None:
         if self._budget is None or not self._budget.looks(position.update):
