@@ -169,7 +169,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--fixed", type=int, default=50, help="rollouts from the fixed start (default %(default)s)")
     add("--unassisted", type=int, default=40, help="operator's episodes without assist (%(default)s)")
     add("--graphs", type=int, default=1, help="graphs that run side by side (default %(default)s)")
-    add("--temperature", type=float, default=1.0, help="of the policy's samples (default %(default)g)")
+    add("--temperature", type=float, default=0.3, help="of the policy's samples (default %(default)g)")
     add("--success-flag", help="stage that a demonstration must reach to be learned from")
     add("--config", type=Path, help="learner configuration (YAML)")
     add("--task", default="scissors", help="task in config/tasks (default %(default)s)")
