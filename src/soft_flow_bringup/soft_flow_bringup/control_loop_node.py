@@ -59,7 +59,7 @@ class ControlLoopNode(Node):
             Observation, topics.OBSERVATION, self._on_observation, topics.OBSERVATIONS, raw=True
         )
         self.create_subscription(ActionChunk, topics.ACTION_CHUNK, self._on_chunk, topics.COMMAND, raw=True)
-        self.create_subscription(ExecutedAction, topics.EXECUTED_ACTION, self._on_executed, topics.ACTIONS)
+        self.create_subscription(ExecutedAction, topics.EXECUTED_ACTION, self._on_executed, topics.RECORDED)
 
     def _on_clock(self, message: Clock, info: SendInfo) -> None:
         stamp = to_nanoseconds(message.clock)

@@ -54,7 +54,8 @@ def _profile(reliability: ReliabilityPolicy, durability: DurabilityPolicy, depth
 _RELIABLE, _VOLATILE = ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE
 COMMAND = _profile(_RELIABLE, _VOLATILE, 1)  # only the newest command counts
 OBSERVATIONS = _profile(_RELIABLE, _VOLATILE, 5)
-ACTIONS = _profile(_RELIABLE, _VOLATILE, 50)  # every executed action and outcome is recorded
+# What is recorded may not be lost while the recorder is busy or starved: a whole episode fits.
+RECORDED = _profile(_RELIABLE, _VOLATILE, 300)
 TRANSITION_STREAM = _profile(_RELIABLE, _VOLATILE, 2000)  # several whole episodes
 STATE = _profile(_RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL, 1)  # late joiners get the last one
 

@@ -147,7 +147,7 @@ def test_diagnostics_carry_the_nodes_name_level_and_values(
 
 
 def test_quality_of_service_is_what_each_kind_of_topic_needs() -> None:
-    for profile in (topics.COMMAND, topics.OBSERVATIONS, topics.ACTIONS, topics.TRANSITION_STREAM):
+    for profile in (topics.COMMAND, topics.OBSERVATIONS, topics.RECORDED, topics.TRANSITION_STREAM):
         assert profile.reliability == ReliabilityPolicy.RELIABLE
         assert profile.durability == DurabilityPolicy.VOLATILE
     assert topics.COMMAND.depth == topics.STATE.depth == 1
@@ -156,3 +156,19 @@ def test_quality_of_service_is_what_each_kind_of_topic_needs() -> None:
     assert topics.sensor(lockstep=False).reliability == ReliabilityPolicy.BEST_EFFORT
     for profile in (topics.COMMAND, topics.STATE, topics.sensor(True)):
         assert profile.deadline.nanoseconds in (0, 9223372036854775807), "nobody may ask for a deadline"
+
+
+def test_a_recorder_that_was_busy_for_a_whole_episode_has_lost_nothing(
+    context: Context, make_node: Callable[..., Node]
+) -> None:
+    sender, recorder, heard = make_node("sender"), make_node("recorder"), []
+    recorder.create_subscription(
+        String, "recorded", lambda message: heard.append(message.data), topics.RECORDED
+    )
+    publisher = sender.create_publisher(String, "recorded", topics.RECORDED)
+    spin_until(context, [sender, recorder], lambda: publisher.get_subscription_count() == 1)
+    sent = [str(tick) for tick in range(240)]
+    for text in sent:
+        publisher.publish(String(data=text))
+    spin_until(context, [recorder], lambda: len(heard) == len(sent))
+    assert heard == sent

@@ -99,7 +99,7 @@ class CommandArbiterNode(Node):
     def _make_publishers(self) -> None:
         self._arm = self.create_publisher(PoseStamped, topics.ARM_TARGET_POSE, topics.COMMAND)
         self._hand = self.create_publisher(JointState, topics.HAND_TARGET_JOINT, topics.COMMAND)
-        self._executed = self.create_publisher(ExecutedAction, topics.EXECUTED_ACTION, topics.ACTIONS)
+        self._executed = self.create_publisher(ExecutedAction, topics.EXECUTED_ACTION, topics.RECORDED)
         self._state = self.create_publisher(ArbiterState, topics.ARBITER_STATE, topics.STATE)
         self._stop_state = self.create_publisher(Bool, topics.EMERGENCY_STOP_STATE, topics.STATE)
 

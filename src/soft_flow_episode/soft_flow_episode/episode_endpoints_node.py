@@ -54,11 +54,11 @@ class EpisodeEndpointsNode(Node):
         on_arbiter: Callable[[ArbiterState], None],
     ) -> None:
         """Listen; observations come as the bytes that were sent, because they are only copied."""
-        topic, quality = topics.OBSERVATION, topics.OBSERVATIONS
+        topic, quality = topics.OBSERVATION, topics.RECORDED
         inputs = [
             self.create_subscription(Observation, topic, on_observation, quality, raw=True),
-            self.create_subscription(ExecutedAction, topics.EXECUTED_ACTION, on_action, topics.ACTIONS),
-            self.create_subscription(TaskOutcome, topics.TASK_OUTCOME, on_outcome, topics.ACTIONS),
+            self.create_subscription(ExecutedAction, topics.EXECUTED_ACTION, on_action, topics.RECORDED),
+            self.create_subscription(TaskOutcome, topics.TASK_OUTCOME, on_outcome, topics.RECORDED),
             self.create_subscription(ArbiterState, topics.ARBITER_STATE, on_arbiter, topics.STATE),
         ]
         self._readiness = Readiness(self, [], inputs)

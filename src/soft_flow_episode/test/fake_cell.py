@@ -66,7 +66,7 @@ class FakeCell(Node):
         self._now_ns, self._waits = 0, False
         self._commands: dict[str, int] = {}
         self._observations = self.create_publisher(Observation, topics.OBSERVATION, topics.OBSERVATIONS)
-        self._outcomes = self.create_publisher(TaskOutcome, topics.TASK_OUTCOME, topics.ACTIONS)
+        self._outcomes = self.create_publisher(TaskOutcome, topics.TASK_OUTCOME, topics.RECORDED)
         self.create_subscription(PoseStamped, topics.ARM_TARGET_POSE, self._on_arm, topics.COMMAND)
         self.create_subscription(JointState, topics.HAND_TARGET_JOINT, self._on_hand, topics.COMMAND)
         self.create_service(ResetWorld, topics.SIMULATION_RESET, self._reset)

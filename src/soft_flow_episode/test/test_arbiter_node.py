@@ -40,9 +40,9 @@ class Robot:
         self.states: list[ArbiterState] = []
         self.stopped: list[Bool] = []
         for kind, topic, sink, quality in (
-            (PoseStamped, topics.ARM_TARGET_POSE, self.arm, topics.ACTIONS),
-            (JointState, topics.HAND_TARGET_JOINT, self.hand, topics.ACTIONS),
-            (ExecutedAction, topics.EXECUTED_ACTION, self.executed, topics.ACTIONS),
+            (PoseStamped, topics.ARM_TARGET_POSE, self.arm, topics.RECORDED),
+            (JointState, topics.HAND_TARGET_JOINT, self.hand, topics.RECORDED),
+            (ExecutedAction, topics.EXECUTED_ACTION, self.executed, topics.RECORDED),
             (ArbiterState, topics.ARBITER_STATE, self.states, topics.STATE),
             (Bool, topics.EMERGENCY_STOP_STATE, self.stopped, topics.STATE),
         ):
@@ -212,7 +212,7 @@ def graph_counter(robot: Robot) -> Any:
         PolicyHeartbeat,
         topics.POLICY_HEARTBEAT,
         lambda message: stamps.append(to_nanoseconds(message.header.stamp)),
-        topics.ACTIONS,
+        topics.RECORDED,
     )
     return lambda: stamps[-1]
 

@@ -72,7 +72,7 @@ class ObservationNode(Node):
         self._last_tick, self._pending_tick = -1, -1
         self._published, self._skipped = 0, 0
         self._problems: dict[str, str] = {}
-        self._publisher = self.create_publisher(Observation, topics.OBSERVATION, topics.OBSERVATIONS)
+        self._publisher = self.create_publisher(Observation, topics.OBSERVATION, topics.RECORDED)
         subscriptions = self._subscribe()
         self._readiness = Readiness(self, [self._publisher], subscriptions)
         self._diagnostics = Diagnostics(self, self.status)
@@ -99,7 +99,7 @@ class ObservationNode(Node):
                 for topic in self._cameras
             ),
             self.create_subscription(
-                ExecutedAction, topics.EXECUTED_ACTION, self._on_executed_action, topics.ACTIONS
+                ExecutedAction, topics.EXECUTED_ACTION, self._on_executed_action, topics.RECORDED
             ),
         ]
 

@@ -51,7 +51,7 @@ class Cell:
                 *((topics.camera_image(name), Image) for name in task.camera_names),
             )
         }
-        self.executed = self.peer.create_publisher(ExecutedAction, topics.EXECUTED_ACTION, topics.ACTIONS)
+        self.executed = self.peer.create_publisher(ExecutedAction, topics.EXECUTED_ACTION, topics.RECORDED)
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)
         self.executor.add_node(self.peer)

@@ -48,9 +48,9 @@ class Graph:
         self.task = task
         self.chunks: list[ActionChunk] = []
         self.heartbeats: list[PolicyHeartbeat] = []
-        self.peer.create_subscription(ActionChunk, topics.ACTION_CHUNK, self.chunks.append, topics.ACTIONS)
+        self.peer.create_subscription(ActionChunk, topics.ACTION_CHUNK, self.chunks.append, topics.RECORDED)
         self.peer.create_subscription(
-            PolicyHeartbeat, topics.POLICY_HEARTBEAT, self.heartbeats.append, topics.ACTIONS
+            PolicyHeartbeat, topics.POLICY_HEARTBEAT, self.heartbeats.append, topics.RECORDED
         )
         self.observations = self.peer.create_publisher(Observation, topics.OBSERVATION, topics.OBSERVATIONS)
         self.arbiter = self.peer.create_publisher(ArbiterState, topics.ARBITER_STATE, topics.STATE)

@@ -136,8 +136,8 @@ class SimulatorNode(Node):
         self._arm = self.create_publisher(JointState, topics.ARM_JOINT_STATES, quality)
         self._pose = self.create_publisher(PoseStamped, topics.ARM_CURRENT_POSE, quality)
         self._hand = self.create_publisher(JointState, topics.HAND_JOINT_STATES, quality)
-        self._truth = self.create_publisher(SimulationState, topics.SIMULATION_STATE, topics.ACTIONS)
-        self._outcomes = self.create_publisher(TaskOutcome, topics.TASK_OUTCOME, topics.ACTIONS)
+        self._truth = self.create_publisher(SimulationState, topics.SIMULATION_STATE, topics.RECORDED)
+        self._outcomes = self.create_publisher(TaskOutcome, topics.TASK_OUTCOME, topics.RECORDED)
         self._images = {
             name: self.create_publisher(Image, topics.camera_image(name), quality)
             for name in self.specification.camera_names

@@ -70,9 +70,9 @@ class Graph:
         create(Clock, topics.CLOCK, lambda m: self.clock.append(convert.to_nanoseconds(m.clock)), 100)
         cameras = [topics.camera_image(name) for name in self.specification.camera_names]
         return [
-            create(TaskOutcome, topics.TASK_OUTCOME, self.outcomes.append, topics.ACTIONS),
+            create(TaskOutcome, topics.TASK_OUTCOME, self.outcomes.append, topics.RECORDED),
             create(PoseStamped, topics.ARM_CURRENT_POSE, self.poses.append, quality),
-            create(SimulationState, topics.SIMULATION_STATE, note("truth"), topics.ACTIONS),
+            create(SimulationState, topics.SIMULATION_STATE, note("truth"), topics.RECORDED),
             create(JointState, topics.ARM_JOINT_STATES, note("arm"), quality),
             create(JointState, topics.HAND_JOINT_STATES, note("hand"), quality),
             *(create(Image, topic, note(topic), quality) for topic in cameras),

@@ -70,7 +70,7 @@ class Bench:
         self.device = RecordingDevice.opened[-1]
         self.peer = Node("peer", context=self.context)
         self.actions: list[Action] = []
-        self.peer.create_subscription(Action, topics.TELEOP_ACTION, self.actions.append, topics.ACTIONS)
+        self.peer.create_subscription(Action, topics.TELEOP_ACTION, self.actions.append, topics.RECORDED)
         self.observations = self.peer.create_publisher(Observation, topics.OBSERVATION, topics.OBSERVATIONS)
         self.states = self.peer.create_publisher(
             SimulationState, topics.SIMULATION_STATE, topics.OBSERVATIONS
