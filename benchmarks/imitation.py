@@ -146,8 +146,9 @@ def run(benchmark: Benchmark) -> None:
     minutes = (time.monotonic() - began) / 60
     notes = (
         f"{len(demonstrations)} demonstrations, {seeing.training_episodes} of them trained on and "
-        f"{seeing.held_out_episodes} held out for the likelihood; this call took {minutes:.0f} min on "
-        f"{os.cpu_count()} cores, {options.graphs} graphs at a time. Held-out starts are seeds that no "
+        f"{seeing.held_out_episodes} held out for the likelihood; rollouts at temperature "
+        f"{options.temperature:g}; this call took {minutes:.0f} min on {os.cpu_count()} cores (stages that were "
+        f"done before not counted), {options.graphs} graphs at a time. Held-out starts are seeds that no "
         "demonstration had; both policies had the same ones. From the fixed start only noise differs.\n\n"
         "![Success rates](imitation.svg)"
     )
