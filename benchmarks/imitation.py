@@ -147,8 +147,8 @@ def run(benchmark: Benchmark) -> None:
     notes = (
         f"{len(demonstrations)} demonstrations, {seeing.training_episodes} of them trained on and "
         f"{seeing.held_out_episodes} held out for the likelihood; rollouts at temperature "
-        f"{options.temperature:g}; this call took {minutes:.0f} min on {os.cpu_count()} cores (stages that were "
-        f"done before not counted), {options.graphs} graphs at a time. Held-out starts are seeds that no "
+        f"{options.temperature:g}; this call took {minutes:.0f} min on {os.cpu_count()} cores (stages done "
+        f"before not counted), {options.graphs} graphs at a time. Held-out starts are seeds that no "
         "demonstration had; both policies had the same ones. From the fixed start only noise differs.\n\n"
         "![Success rates](imitation.svg)"
     )
