@@ -72,10 +72,14 @@ class TimeBudget:
     first_look: int = 20
     tolerance: float = 0.03
 
-    def looks(self, update: int) -> bool:
-        """Whether the pace is looked at after this update: at first_look times 1, 2, 4, 8, ..."""
-        ratio = update / self.first_look
-        return ratio >= 1 and ratio.is_integer() and (int(ratio) & (int(ratio) - 1)) == 0
+    def looks(self, update: int, elapsed: float) -> bool:
+        """Whether the pace is looked at after this update: at first_look times 1, 2, 4, 8, 16, 32, 48, ...
+
+        When the time is over it is looked at in any case, and the plan ends.
+        """
+        times, rest = divmod(update, self.first_look)
+        due = times > 0 and rest == 0 and (times % 16 == 0 or times in (1, 2, 4, 8))
+        return due or elapsed > self.seconds * (1 + self.tolerance)
 
     def plan(self, plan: Plan, update: int, elapsed: float) -> Plan:
         """The plan from here on, given the seconds that `update` updates took."""

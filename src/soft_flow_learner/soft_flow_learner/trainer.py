@@ -149,7 +149,7 @@ class Trainer:
             yield store.batch(rows[start : start + self._config.batch], self._config.foresight_steps)
 
     def _keep_to_time(self, position: Position, display: TrainingDisplay) -> None:
-        if self._budget is None or not self._budget.looks(position.update):
+        if self._budget is None or not self._budget.looks(position.update, position.seconds):
             return
         plan = self._budget.plan(self._record.plan, position.update, position.seconds)
         if plan != self._record.plan:

@@ -52,6 +52,14 @@ def test_a_budget_that_is_used_up_ends_the_plan_at_once() -> None:
     assert plan.updates == 160
 
 
-def test_the_pace_is_looked_at_ever_more_rarely() -> None:
+def test_the_pace_is_looked_at_often_at_first_and_then_regularly() -> None:
     budget = TimeBudget(100.0, first_look=20)
-    assert [update for update in range(1, 700) if budget.looks(update)] == [20, 40, 80, 160, 320, 640]
+    looks = [update for update in range(1, 1000) if budget.looks(update, 1.0)]
+    assert looks == [20, 40, 80, 160, 320, 640, 960]
+
+
+def test_a_run_ends_when_its_time_is_over_even_between_two_looks() -> None:
+    budget, plan = TimeBudget(100.0), Plan.of(1000)
+    assert not budget.looks(333, 102.0)
+    assert budget.looks(333, 104.0)
+    assert budget.plan(plan, 333, 104.0).updates == 333
