@@ -1,4 +1,4 @@
-"""One block of the flow: a static affine map, then an affine coupling conditioned on what passes through."""
+"""One block of the flow: an affine coupling, conditioned on the observation and on what passes through."""
 
 from collections.abc import Sequence
 
@@ -6,14 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from soft_flow_policy.conditioner import CONDITIONERS
-from soft_flow_policy.masks import Mask
+from soft_flow_policy.masks import Mask, Parts
 
 
 class CouplingBlock(nn.Module):
-    """x <- x exp(l) + b, then y = m x + (1 - m)(x exp(s) + t) with s, t = conditioner(m x, context).
+    """(p, x) -> (p, x exp(s) + t) with s, t = conditioner(p, context).
 
     s = s_max tanh(s_hat / s_max) keeps the block invertible in floating point (RealNVP, Dinh et al. 2017).
-    log|det dy/dx| = sum(s) + sum(l).
+    log|det| = sum(s).
     """
 
     def __init__(
@@ -31,8 +31,6 @@ class CouplingBlock(nn.Module):
         super().__init__()
         self.mask = mask
         self.scale_max = scale_max
-        self.log_scale = nn.Parameter(torch.zeros(length, dimension))
-        self.bias = nn.Parameter(torch.zeros(length, dimension))
         passed, transformed = mask.shapes(length, dimension)
         self.conditioner = CONDITIONERS[conditioner](passed, transformed, width, heads, mlp_ratio)
 
@@ -42,21 +40,16 @@ class CouplingBlock(nn.Module):
             return torch.tanh(raw_scale), shift
         return self.scale_max * torch.tanh(raw_scale / self.scale_max), shift
 
-    def forward(self, chunk: Tensor, modulation: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Chunk (..., T, A) to its image and the log scales s (..., tokens, dimensions).
-
-        log|det| = sum(s) + sum(l); the flow adds up both, once for all blocks.
-        """
-        chunk = torch.addcmul(self.bias, chunk, self.log_scale.exp())
-        passed, transformed = self.mask.split(chunk)
+    def forward(self, parts: Parts, modulation: Sequence[Tensor]) -> tuple[Parts, Tensor]:
+        """Both parts of a chunk to their image, and the log scales s (..., tokens, numbers)."""
+        passed, transformed = self.mask.choose(parts)
         scale, shift = self._scale_and_shift(passed, modulation)
         transformed = torch.addcmul(shift, transformed, scale.exp())
-        return self.mask.merge(passed, transformed), scale
+        return self.mask.choose((passed, transformed)), scale
 
-    def inverse(self, chunk: Tensor, modulation: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    def inverse(self, parts: Parts, modulation: Sequence[Tensor]) -> tuple[Parts, Tensor]:
         """Inverse of `forward`; the log scales are still those of the forward map."""
-        passed, transformed = self.mask.split(chunk)
+        passed, transformed = self.mask.choose(parts)
         scale, shift = self._scale_and_shift(passed, modulation)
-        transformed = (transformed - shift) / scale.exp()
-        chunk = (self.mask.merge(passed, transformed) - self.bias) * torch.exp(-self.log_scale)
-        return chunk, scale
+        transformed = (transformed - shift) * torch.exp(-scale)
+        return self.mask.choose((passed, transformed)), scale

@@ -5,6 +5,7 @@ conditioned on the observation. Chunks here are in model space, see `action_norm
 """
 
 import math
+from itertools import groupby
 from typing import Annotated, Literal, cast
 
 import torch
@@ -14,7 +15,9 @@ from typing_extensions import Self
 
 from soft_flow_contract.strict_model import StrictModel
 from soft_flow_policy.coupling import CouplingBlock
-from soft_flow_policy.masks import cycle_masks
+from soft_flow_policy.masks import cut, cycle_masks, join
+
+SMALLEST_DEVIATION = 1e-3  # model space; of data that training adds no noise to
 
 
 class FlowConfig(StrictModel):
@@ -93,34 +96,54 @@ class ConditionalFlow(nn.Module):
         vectors = iter(whole.split([width for widths in self._widths for width in widths], dim=-1))
         return [[next(vectors) for _ in widths] for widths in self._widths]
 
+    def _blocks(self) -> list[CouplingBlock]:
+        return [cast(CouplingBlock, block) for block in self.blocks]
+
     def _log_det(self, log_scales: list[Tensor], batch_shape: torch.Size) -> Tensor:
-        """Sum of all log scales, those of the static affine maps included."""
-        static = self.log_scale.sum() + sum(block.log_scale.sum() for block in self._blocks())
+        """Sum of all log scales, those of the static affine map included."""
+        static = self.log_scale.sum()
         if not log_scales:
             return static.expand(batch_shape)
         return torch.cat([scale.flatten(-2) for scale in log_scales], dim=-1).sum(-1) + static
 
-    def _blocks(self) -> list[CouplingBlock]:
-        return [cast(CouplingBlock, block) for block in self.blocks]
-
     def forward(self, chunk: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """Chunk (..., T, A) and context (..., C) to the base z (..., T, A) and log|det dz/da| (...)."""
+        steps = list(zip(self._blocks(), self._modulations(context), strict=True))
         z, log_scales = chunk.index_select(-1, self._even_first), []
-        for block, modulation in zip(self._blocks(), self._modulations(context), strict=True):
-            z, log_scale = block(z, modulation)
-            log_scales.append(log_scale)
+        for axis, run in groupby(steps, lambda step: step[0].mask.axis):
+            parts = cut(z, axis)
+            for block, modulation in run:
+                parts, log_scale = block(parts, modulation)
+                log_scales.append(log_scale)
+            z = join(parts, axis, self.length)
         z = torch.addcmul(self.bias, z, self.log_scale.exp()).index_select(-1, self._original)
         return z, self._log_det(log_scales, chunk.shape[:-2])
 
     def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """Base z (..., T, A) and context (..., C) to the chunk (..., T, A) and log|det da/dz| (...)."""
+        steps = list(zip(self._blocks(), self._modulations(context), strict=True))
         chunk = (z.index_select(-1, self._even_first) - self.bias) * torch.exp(-self.log_scale)
         log_scales = []
-        pairs = zip(self._blocks(), self._modulations(context), strict=True)
-        for block, modulation in reversed(list(pairs)):
-            chunk, log_scale = block.inverse(chunk, modulation)
-            log_scales.append(log_scale)
+        for axis, run in groupby(reversed(steps), lambda step: step[0].mask.axis):
+            parts = cut(chunk, axis)
+            for block, modulation in run:
+                parts, log_scale = block.inverse(parts, modulation)
+                log_scales.append(log_scale)
+            chunk = join(parts, axis, self.length)
         return chunk.index_select(-1, self._original), -self._log_det(log_scales, z.shape[:-2])
+
+    @torch.no_grad()
+    def fit_base(self, chunks: Tensor, sigma: float) -> None:
+        """Set the static affine map so that data chunks (N, T, A) become zero mean and unit variance.
+
+        Data-dependent initialization (Kingma & Dhariwal 2018) in closed form, for a flow whose couplings are
+        still the identity; `sigma` is the deviation of the noise that training adds to the data. Without it,
+        a dimension that never moves takes a thousand updates to become certain.
+        """
+        rows = chunks.index_select(-1, self._even_first).double()
+        log_scale = -0.5 * torch.log(rows.var(0, correction=0) + max(sigma, SMALLEST_DEVIATION) ** 2)
+        self.log_scale.copy_(log_scale)
+        self.bias.copy_(-rows.mean(0) * log_scale.exp())
 
     def base_log_prob(self, z: Tensor) -> Tensor:
         """Log N(z; 0, I), (B, T, A) to (B,)."""

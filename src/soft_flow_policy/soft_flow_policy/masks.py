@@ -1,7 +1,8 @@
-"""Coupling masks: which part of a chunk passes through a block unchanged, and which part is transformed.
+"""Coupling masks: how a chunk is cut into the part that passes through a block and the part it transforms.
 
-A mask splits a chunk (..., T, A) into two parts that are tokens themselves, so that the conditioner never
-computes on what it must not see. Splits are views wherever the layout allows it; nothing is gathered.
+A chunk (..., T, A) is cut along an axis into two parts that are tokens themselves, so that the conditioner
+never computes on what it must not see. Whatever the axis, a part of a chunk of 16 steps of 23 numbers is
+8 tokens of about 23 numbers. Cuts are views wherever the layout allows it; nothing is gathered.
 """
 
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 Axis = Literal["time_parity", "dimension_halves", "time_halves"]
+Parts = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class Mask:
     """One coupling mask.
 
     Attributes:
-        axis: how the chunk is split: even/odd time steps, first/second half of the dimensions (the flow
+        axis: how the chunk is cut: even/odd time steps, first/second half of the dimensions (the flow
             orders even dimensions first, so these are the even/odd ones), or first/second half of the time.
         swap: False: the first part passes through; True: the second one does.
     """
@@ -26,34 +28,49 @@ class Mask:
     axis: Axis
     swap: bool
 
-    def split(self, chunk: Tensor) -> tuple[Tensor, Tensor]:
-        """Chunk (..., T, A) to (passed, transformed); both (..., tokens, dimensions)."""
-        if self.axis == "time_parity":
-            length, dimension = chunk.shape[-2:]
-            first, second = chunk.reshape(*chunk.shape[:-2], length // 2, 2 * dimension).chunk(2, dim=-1)
-        elif self.axis == "time_halves":
-            first, second = chunk.chunk(2, dim=-2)
-        else:
-            first, second = chunk.split([(chunk.shape[-1] + 1) // 2, chunk.shape[-1] // 2], dim=-1)
-        return (second, first) if self.swap else (first, second)
-
-    def merge(self, passed: Tensor, transformed: Tensor) -> Tensor:
-        """Inverse of `split`."""
-        first, second = (transformed, passed) if self.swap else (passed, transformed)
-        if self.axis == "time_halves":
-            return torch.cat((first, second), dim=-2)
-        whole = torch.cat((first, second), dim=-1)
-        if self.axis == "time_parity":  # pairs of neighbours lie side by side
-            whole = whole.reshape(*first.shape[:-2], 2 * first.shape[-2], first.shape[-1])
-        return whole
+    def choose(self, parts: Parts) -> Parts:
+        """(first, second) to (passed, transformed), and back: it is its own inverse."""
+        return parts[::-1] if self.swap else parts
 
     def shapes(self, length: int, dimension: int) -> tuple[tuple[int, int], tuple[int, int]]:
-        """(tokens, dimensions) of the passed and of the transformed part of a chunk (length, dimension)."""
+        """(tokens, numbers) of the passed and of the transformed part of a chunk (length, dimension)."""
+        first = second = (length // 2, dimension)
         if self.axis == "dimension_halves":
-            first, second = (length, (dimension + 1) // 2), (length, dimension // 2)
-        else:
-            first = second = (length // 2, dimension)
+            steps = steps_in_a_token(length)
+            first = (length // steps, steps * ((dimension + 1) // 2))
+            second = (length // steps, steps * (dimension // 2))
         return (second, first) if self.swap else (first, second)
+
+
+def steps_in_a_token(length: int) -> int:
+    """Time steps of half the dimensions that share a token: two where possible, which makes half a chunk."""
+    return 2 if length % 2 == 0 else 1
+
+
+def cut(chunk: Tensor, axis: Axis) -> Parts:
+    """Chunk (..., T, A) to its two parts along an axis, both (..., tokens, numbers)."""
+    length, dimension = chunk.shape[-2:]
+    batch = chunk.shape[:-2]
+    if axis == "time_parity":  # neighbours side by side
+        first, second = chunk.reshape(*batch, length // 2, 2 * dimension).chunk(2, dim=-1)
+    elif axis == "time_halves":
+        first, second = chunk.chunk(2, dim=-2)
+    else:
+        tokens = length // steps_in_a_token(length)
+        halves = chunk.split([(dimension + 1) // 2, dimension // 2], dim=-1)
+        first, second = (half.reshape(*batch, tokens, -1) for half in halves)
+    return first, second
+
+
+def join(parts: Parts, axis: Axis, length: int) -> Tensor:
+    """Inverse of `cut`: two parts to the chunk (..., length, A)."""
+    first, second = parts
+    batch = first.shape[:-2]
+    if axis == "time_halves":
+        return torch.cat(parts, dim=-2)
+    if axis == "dimension_halves":
+        first, second = (part.reshape(*batch, length, -1) for part in parts)
+    return torch.cat((first, second), dim=-1).reshape(*batch, length, -1)
 
 
 def cycle_masks(blocks: int, length: int, dimension: int) -> list[Mask]:

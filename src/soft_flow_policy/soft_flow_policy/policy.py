@@ -73,6 +73,7 @@ class FlowPolicy(nn.Module):
         self._require_chunks(chunks)
         self.encoder.proprioception.fit(proprioception)
         self.normalizer.fit(chunks)
+        self.flow.fit_base(self.normalizer.to_model(chunks), self.config.dequantization)
         if self._previous is not None and self.config.dequantization * self.config.denoising > 0:
             previous = self.normalizer.to_model(proprioception[:, self._previous])
             sigma = self.config.denoising * self.config.dequantization

@@ -3,6 +3,7 @@ import torch
 from torch import Tensor
 
 from soft_flow_policy.flow import ConditionalFlow, FlowConfig
+from soft_flow_policy.masks import cut, cycle_masks, join
 
 
 def randomize_heads(module: torch.nn.Module, deviation: float) -> None:
@@ -100,14 +101,13 @@ def test_log_prob_of_a_sample_is_its_density_at_temperature_one(temperature: flo
 @pytest.mark.parametrize("conditioner", CONDITIONERS)
 def test_conditioner_depends_on_nothing_but_the_passed_tokens_and_the_context(conditioner: str) -> None:
     flow = make_flow(8, 5, conditioner)
-    chunk, _ = draw(8, 5, 1)
-    modulations = flow._modulations(draw(8, 5, 1)[1])
-    for block, modulation in zip(flow.blocks, modulations, strict=True):
+    chunk, context = draw(8, 5, 1)
+    for block, modulation in zip(flow.blocks, flow._modulations(context), strict=True):
+        axis = block.mask.axis
         jacobian = torch.autograd.functional.jacobian(
-            lambda x, b=block, m=modulation: b(x, m)[1].sum().view(1), chunk
+            lambda x, b=block, m=modulation, a=axis: b(cut(x, a), m)[1].sum().view(1), chunk
         )
-        _, transformed = block.mask.split(jacobian[0])
-        passed, _ = block.mask.split(jacobian[0])
+        passed, transformed = block.mask.choose(cut(jacobian[0], axis))
         assert transformed.abs().max() == 0
         assert passed.abs().max() > 0
 
@@ -116,8 +116,26 @@ def test_every_number_is_transformed_within_a_cycle_of_two_blocks() -> None:
     flow = make_flow(8, 5)
     chunk = torch.arange(40.0).view(1, 8, 5) + 1
     for first, second in zip(flow.blocks[::2], flow.blocks[1::2], strict=True):
-        parts = [block.mask.split(chunk)[1].flatten() for block in (first, second)]
+        parts = [block.mask.choose(cut(chunk, block.mask.axis))[1].flatten() for block in (first, second)]
         assert torch.cat(parts).sort().values.tolist() == chunk.flatten().tolist()
+
+
+@pytest.mark.parametrize(("length", "dimension"), SHAPES)
+def test_join_undoes_cut_and_the_parts_have_the_promised_shapes(length: int, dimension: int) -> None:
+    chunk = draw(length, dimension)[0]
+    for mask in cycle_masks(6, length, dimension):
+        parts = cut(chunk, mask.axis)
+        assert torch.equal(join(parts, mask.axis, length), chunk)
+        assert tuple(tuple(part.shape[1:]) for part in mask.choose(parts)) == mask.shapes(length, dimension)
+
+
+def test_a_fitted_base_makes_data_zero_mean_and_unit_variance_its_noise_included() -> None:
+    flow = ConditionalFlow(FlowConfig(), 4, 5, 8)
+    chunks = torch.randn(2000, 4, 5) * torch.tensor([0.0, 0.1, 1.0, 2.0, 0.5]) + 3.0
+    flow.fit_base(chunks, sigma=0.05)
+    z, _ = flow(chunks + 0.05 * torch.randn_like(chunks), torch.zeros(2000, 8))
+    assert z.mean(0).abs().max() < 0.1
+    assert (z.std(0) - 1).abs().max() < 0.1
 
 
 def test_a_new_flow_is_the_identity() -> None:
