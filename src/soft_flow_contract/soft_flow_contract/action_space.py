@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from soft_flow_contract.errors import ActionError
+from soft_flow_contract.errors import ActionError, SpecificationError
 from soft_flow_contract.pose import Pose
 from soft_flow_contract.task_specification import TaskSpecification
 
@@ -26,13 +26,21 @@ class ActionSpace:
     """Maps contract-space actions (A,) to targets and back, as the specification scales them."""
 
     def __init__(self, specification: TaskSpecification) -> None:
-        """Take the scaling from `specification`."""
-        joints = specification.action.hand
+        """Take the scaling from `specification`.
+
+        Raises:
+            SpecificationError: the task moves no arm.
+        """
+        joints, arm = specification.action.hand, specification.action.arm
+        if arm is None:
+            raise SpecificationError(
+                f"task '{specification.task}' has no action.arm: it is not for this robot"
+            )
         self.dimension = specification.action_dimension
         self.hand_low = np.array([joint.low for joint in joints])
         self.hand_high = np.array([joint.high for joint in joints])
-        self._translation = specification.action.arm.translation_scale
-        self._rotation = specification.action.arm.rotation_scale
+        self._translation = arm.translation_scale
+        self._rotation = arm.rotation_scale
 
     def require_valid(self, action: np.ndarray) -> np.ndarray:
         """The action as float64 (A,).

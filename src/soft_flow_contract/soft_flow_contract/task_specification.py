@@ -74,16 +74,19 @@ class HandJoint(StrictModel):
         return self
 
 
-class ActionLayout(StrictModel):
-    """What the policy commands: arm deltas, then absolute hand targets."""
+ARM_CHANGES = ("dx", "dy", "dz", "rx", "ry", "rz")
 
-    arm: ArmScaling
+
+class ActionLayout(StrictModel):
+    """What the policy commands: arm deltas (of a task that has an arm), then absolute hand targets."""
+
+    arm: ArmScaling | None  # null: a task that moves no arm
     hand: tuple[HandJoint, ...]
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of all action dimensions."""
-        return ("dx", "dy", "dz", "rx", "ry", "rz", *(joint.name for joint in self.hand))
+        return (*(ARM_CHANGES if self.arm else ()), *(joint.name for joint in self.hand))
 
 
 class ChunkLayout(StrictModel):
@@ -180,7 +183,12 @@ class TaskSpecification(YamlModel):
     @property
     def action_dimension(self) -> int:
         """Number of action dimensions A."""
-        return 6 + len(self.action.hand)
+        return len(self.action.names)
+
+    @property
+    def change_dimensions(self) -> int:
+        """How many action dimensions, the first ones, are changes: zero holds still. Others are absolute."""
+        return len(ARM_CHANGES) if self.action.arm else 0
 
     @property
     def hand_joint_names(self) -> tuple[str, ...]:

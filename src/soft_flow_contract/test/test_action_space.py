@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.spatial.transform import Rotation
 
 from soft_flow_contract.action_space import ActionSpace, RobotTarget
-from soft_flow_contract.errors import ActionError, ObservationError
+from soft_flow_contract.errors import ActionError, ObservationError, SpecificationError
 from soft_flow_contract.pose import Pose
 from soft_flow_contract.robot_state import commanded_state, measured_state, rotation_from_6d
 from soft_flow_contract.task_specification import TaskSpecification
@@ -171,3 +171,15 @@ def test_measured_and_commanded_state_are_read_from_their_own_fields(
         commanded_state(specification, vector)
     with pytest.raises(ObservationError, match="expected 89 numbers"):
         measured_state(specification, vector[:-1])
+
+
+def test_a_task_without_an_arm_counts_its_hand_only_and_has_no_robot_targets(
+    specification: TaskSpecification,
+) -> None:
+    data = specification.model_dump(mode="json")
+    data["action"]["arm"] = None
+    armless = TaskSpecification.from_mapping(data, "test")
+    assert armless.action_dimension == specification.action_dimension - 6
+    assert (armless.change_dimensions, specification.change_dimensions) == (0, 6)
+    with pytest.raises(SpecificationError, match=r"has no action\.arm"):
+        ActionSpace(armless)
