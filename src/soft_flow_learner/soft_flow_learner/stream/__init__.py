@@ -1,0 +1,1 @@
+"""Transitions as a stream: staged to episodes, corrected labels, and closed bags played to a learner."""

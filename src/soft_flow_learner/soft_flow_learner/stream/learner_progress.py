@@ -1,0 +1,51 @@
+"""What a learner says of the transitions that it received, for those who send them."""
+
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+
+from soft_flow_contract.errors import ContractError
+from soft_flow_contract.strict_model import StrictModel, describe
+
+REMEMBERED_EPISODES = 64  # of which a progress tells
+
+Count = Annotated[int, Field(ge=0)]
+
+
+class LearnerProgress(StrictModel):
+    """The JSON on `learner/progress` (latched); published at the start, and then whenever it changes.
+
+    `EpisodeStaging.progress` makes it. The last three speak of the last 64 episodes that arrived (and of those
+    under way), each of its newest pass: an episode that begins again is no longer settled.
+
+    Attributes:
+        received: transitions since the learner's start.
+        committed_episodes: episodes that were taken.
+        dropped: episodes that were not, repeated ones included.
+        episodes: UUID -> steps received.
+        missing: UUID -> steps below the newest received one that never came; only episodes with such gaps.
+        settled: UUID -> "committed", "duplicate: ..." or "dropped: ..." with the reason; of finished episodes.
+    """
+
+    received: Count
+    committed_episodes: Count
+    dropped: Count
+    episodes: dict[str, Count]
+    missing: dict[str, tuple[Count, ...]]
+    settled: dict[str, str]
+
+    def to_json(self) -> str:
+        """The text to publish."""
+        return self.model_dump_json()
+
+    @classmethod
+    def from_json(cls, text: str) -> "LearnerProgress":
+        """Read the published text.
+
+        Raises:
+            ContractError: naming each field that does not fit.
+        """
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            raise ContractError(describe(error, cls, "learner/progress")) from error
