@@ -4,6 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+# Where an executed action came from: the values of ExecutedAction.SOURCE_*, for readers that know no ROS.
+SOURCE_HOLD, SOURCE_POLICY, SOURCE_TELEOP, SOURCE_SCRIPTED = range(4)
+SOURCE_NONE = -1  # of a step without an action
+
 
 @dataclass(frozen=True)
 class EncodedStep:
@@ -19,6 +23,7 @@ class EncodedStep:
         reward: of the action.
         flags: stage name -> reached after the action.
         outcome: label of the whole episode.
+        source: of the action: SOURCE_*; SOURCE_NONE in the last step.
     """
 
     stamp_ns: int
@@ -35,3 +40,4 @@ class EncodedStep:
     is_last: bool
     is_terminal: bool
     outcome: str
+    source: int = SOURCE_NONE

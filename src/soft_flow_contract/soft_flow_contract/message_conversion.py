@@ -12,7 +12,7 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Header, String
 
-from soft_flow_contract.encoded_step import EncodedStep
+from soft_flow_contract.encoded_step import SOURCE_NONE, EncodedStep
 from soft_flow_contract.errors import ContractError, ObservationError, SpecificationMismatch
 from soft_flow_contract.image_codec import decode_image, encode_image
 from soft_flow_contract.pose import Pose
@@ -195,7 +195,7 @@ def from_transition_message(message: Transition, specification: TaskSpecificatio
         step=message.step,
         observation=from_observation_message(message.observation, specification),
         action=None if message.is_last else executed,
-        source=-1 if message.is_last else message.action.source,
+        source=SOURCE_NONE if message.is_last else message.action.source,
         reward=message.reward,
         flags=dict(zip(message.flag_names, message.flags, strict=True)),
         is_first=message.is_first,
@@ -235,6 +235,7 @@ def encoded_step_from_bytes(data: bytes) -> EncodedStep:
         is_last=message.is_last,
         is_terminal=message.is_terminal,
         outcome=message.outcome,
+        source=SOURCE_NONE if message.is_last else message.action.source,
     )
 
 

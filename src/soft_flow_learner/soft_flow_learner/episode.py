@@ -2,17 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import cv2
 import numpy as np
 
-from soft_flow_contract.encoded_step import EncodedStep
+from soft_flow_contract.encoded_step import SOURCE_HOLD, SOURCE_SCRIPTED, SOURCE_TELEOP, EncodedStep
 from soft_flow_contract.errors import ObservationError
 from soft_flow_contract.image_codec import decode_image
 from soft_flow_contract.task_specification import TaskSpecification
 from soft_flow_learner.errors import EpisodeError
 
 LABELS = ("success", "failure")
+Source = Literal["demonstration", "policy", "intervention"]  # who acted in an episode
+OPERATOR_SOURCES = (SOURCE_TELEOP, SOURCE_SCRIPTED)
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class EncodedEpisode:
         flags: stage name -> (N,) bool, reached after the action.
         terminal: the last action ended the task (False: the time limit did).
         images: camera name -> N + 1 compressed images.
+        source: who acted; see `source_of_actions`.
     """
 
     identifier: str
@@ -40,6 +44,7 @@ class EncodedEpisode:
     flags: dict[str, np.ndarray]
     terminal: bool
     images: dict[str, list[np.ndarray]]
+    source: Source = "policy"
 
     def reached(self, flag: str) -> bool:
         """Whether the episode reached a stage; "success" asks for its label."""
@@ -90,7 +95,16 @@ def assemble_episode(steps: Sequence[EncodedStep], specification: TaskSpecificat
         },
         terminal=steps[-1].is_terminal,
         images={name: [step.images[index] for step in steps] for index, name in enumerate(cameras)},
+        source=source_of_actions(steps[:-1]),
     )
+
+
+def source_of_actions(steps: Sequence[EncodedStep]) -> Source:
+    """Who acted: an operator in every step, in none, or in some of them; steps that held do not count."""
+    by_operator = {step.source in OPERATOR_SOURCES for step in steps if step.source != SOURCE_HOLD}
+    if by_operator == {True, False}:
+        return "intervention"
+    return "demonstration" if by_operator == {True} else "policy"
 
 
 def _require_complete(steps: Sequence[EncodedStep], specification: TaskSpecification) -> None:

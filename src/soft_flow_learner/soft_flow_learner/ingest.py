@@ -1,7 +1,7 @@
 """From bags to episodes in memory: what can be used is, what cannot is named with its reason."""
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,8 +52,13 @@ class IngestReport:
 class BagIngest:
     """Reads bags one after the other while a few threads decode the images of those already read."""
 
-    def __init__(self, specification: TaskSpecification, options: IngestOptions | None = None) -> None:
-        """Read episodes of this specification.
+    def __init__(
+        self,
+        specification: TaskSpecification,
+        options: IngestOptions | None = None,
+        known: Collection[str] = (),
+    ) -> None:
+        """Read episodes of this specification, but pass over those with `known` identifiers.
 
         Raises:
             BagError: `options.flag` is no stage of the task.
@@ -61,12 +66,15 @@ class BagIngest:
         self.specification = specification
         self.options = options or IngestOptions()
         self.report = IngestReport()
-        known = ("success", *specification.episode.flags)
-        if self.options.flag is not None and self.options.flag not in known:
+        self.read_bags: list[Path] = []  # those that were not refused, whatever they held
+        stages = ("success", *specification.episode.flags)
+        if self.options.flag is not None and self.options.flag not in stages:
             raise BagError(
-                f"flag '{self.options.flag}' is no stage of task '{specification.task}': use one of {known}"
+                f"flag '{self.options.flag}' is no stage of task '{specification.task}': use one of {stages}"
             )
+        self._known = frozenset(known)
         self._seen: dict[str, Path] = {}
+        self._kept: Counter[Path] = Counter()  # episodes by bag
 
     def read(
         self, roots: list[Path], on_bag: Callable[[int, int], None] = lambda done, total: None
@@ -81,9 +89,23 @@ class BagIngest:
             BagError: a root does not exist, or (with `strict`) a bag cannot be used.
             EpisodeError: with `strict`, an episode cannot be used.
         """
-        bags = find_bags(roots)
+        return list(self.iterate(roots, on_bag))
+
+    def iterate(
+        self,
+        roots: list[Path],
+        on_bag: Callable[[int, int], None] = lambda done, total: None,
+        skip: Collection[Path] = (),
+    ) -> Iterator[Episode]:
+        """As `read`, but one episode after the other, so that few of them are in memory.
+
+        Args:
+            roots: directories of bags, or that hold bags.
+            on_bag: called with (bags read, bags in all).
+            skip: bags that are not opened.
+        """
+        bags = [bag for bag in find_bags(roots) if bag not in skip]
         self.report.bags += len(bags)
-        episodes: list[Episode] = []
         waiting: deque[tuple[Path, EncodedEpisode, Future[Episode]]] = deque()
         with ThreadPoolExecutor(self.options.threads) as pool:
             for done, bag in enumerate(bags):
@@ -91,25 +113,41 @@ class BagIngest:
                 for record in self._records(bag):
                     future = pool.submit(decode_episode, record, self.specification, self.options.images)
                     waiting.append((bag, record, future))
-                while len(waiting) > 2 * self.options.threads:  # bounds the memory that raw bags take
-                    self._collect(*waiting.popleft(), episodes)
+                    while len(waiting) > 2 * self.options.threads:  # bounds the memory
+                        yield from self._collect(*waiting.popleft())
             while waiting:
-                self._collect(*waiting.popleft(), episodes)
+                yield from self._collect(*waiting.popleft())
         on_bag(len(bags), len(bags))
-        self.report.used_bags = len({self._seen[episode.record.identifier] for episode in episodes})
-        return episodes
 
-    def _collect(
-        self, bag: Path, record: EncodedEpisode, future: "Future[Episode]", into: list[Episode]
-    ) -> None:
+    def bag_of(self, identifier: str) -> Path:
+        """The bag in which an episode was found."""
+        return self._seen[identifier]
+
+    def reject(self, episode: Episode, error: EpisodeError) -> None:
+        """Note that an episode that was handed out could not be used after all.
+
+        Raises:
+            EpisodeError: with `strict`.
+        """
+        identifier = episode.record.identifier
+        bag = self._seen[identifier]
+        self._kept[bag] -= 1
+        self.report.used_bags -= self._kept[bag] == 0
+        self.report.episodes.remove(identifier)
+        self.report.steps -= len(episode)
+        self._refuse(f"{bag} (episode {identifier})", error)
+
+    def _collect(self, bag: Path, record: EncodedEpisode, future: "Future[Episode]") -> Iterator[Episode]:
         try:
             episode = future.result()
         except EpisodeError as error:
             self._refuse(f"{bag} (episode {record.identifier})", error)
             return
-        into.append(episode)
+        self._kept[bag] += 1
+        self.report.used_bags += self._kept[bag] == 1
         self.report.episodes.append(record.identifier)
         self.report.steps += len(episode)
+        yield episode
 
     def _refuse(self, name: str, error: Exception) -> None:
         if self.options.strict:
@@ -125,7 +163,10 @@ class BagIngest:
         except BagError as error:
             self._refuse(str(bag), error)
             return
+        self.read_bags.append(bag)
         for identifier, steps in staged.items():
+            if identifier in self._known:
+                continue
             try:
                 record = assemble_episode(steps, self.specification)
                 if identifier in self._seen:

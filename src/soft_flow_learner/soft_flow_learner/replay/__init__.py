@@ -1,0 +1,1 @@
+"""What has been experienced, and what updates see of it: storage, filters, windows, sampling, filling."""
