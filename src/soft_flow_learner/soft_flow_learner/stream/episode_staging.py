@@ -56,8 +56,8 @@ class _Pass:
 class EpisodeStaging:
     """Stages steps by the UUID of their episode; the last step commits the episode or drops it as a whole.
 
-    The steps of an episode may come in any order before its last one, and episodes may interleave. After a drop
-    the episode may come again from its first step; other late steps are only counted.
+    The steps of an episode may come in any order before its last one, and episodes may interleave. After a
+    drop the episode may come again from its first step; other late steps are only counted.
 
     Attributes:
         reports: what happened, oldest first; whoever reads them may clear the list.
@@ -96,7 +96,7 @@ class EpisodeStaging:
         )  # the newest pass of each episode, without steps
 
     def add(self, step: EncodedStep) -> EncodedEpisode | None:
-        """Stage a step; at the last one of an episode, return it if it is good and was not committed before."""
+        """Stage a step; at the last one of an episode, return it if it is good and was not there before."""
         self.received += 1
         identifier = step.episode_id
         if step.is_first and step.step in getattr(self._staged.get(identifier), "seen", ()):
@@ -117,8 +117,8 @@ class EpisodeStaging:
         """Take a corrected label; the newest stamp wins, and unknown episodes keep theirs until they arrive.
 
         Returns:
-            The correction if it changes the label of a committed episode, which the learner then has to relabel
-            (or, with "discard", to forget).
+            The correction if it changes the label of a committed episode, which the learner then has to
+            relabel (or, with "discard", to forget).
         """
         newest = self.corrections.add(correction)
         label = self._labels.get(correction.episode_id)

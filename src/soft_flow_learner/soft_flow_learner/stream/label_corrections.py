@@ -1,7 +1,7 @@
 """Labels that a person corrected after their episodes were written, from `labels.jsonl` and from the graph.
 
-A bag is never changed: what was recorded stays in it. A correction is one JSON line beside the bags, and the same
-text on `episode/labels`. It corrects the label alone; rewards and stage flags stay what the task said.
+A bag is never changed: what was recorded stays in it. A correction is one JSON line beside the bags, and the
+same text on `episode/labels`. It corrects the label alone; rewards and stage flags stay what the task said.
 """
 
 from collections.abc import Iterable, Sequence

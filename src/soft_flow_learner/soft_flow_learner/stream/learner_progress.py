@@ -15,8 +15,8 @@ Count = Annotated[int, Field(ge=0)]
 class LearnerProgress(StrictModel):
     """The JSON on `learner/progress` (latched); published at the start, and then whenever it changes.
 
-    `EpisodeStaging.progress` makes it. The last three speak of the last 64 episodes that arrived (and of those
-    under way), each of its newest pass: an episode that begins again is no longer settled.
+    `EpisodeStaging.progress` makes it. The last three speak of the last 64 episodes that arrived (and of
+    those under way), each of its newest pass: an episode that begins again is no longer settled.
 
     Attributes:
         received: transitions since the learner's start.
@@ -24,7 +24,7 @@ class LearnerProgress(StrictModel):
         dropped: episodes that were not, repeated ones included.
         episodes: UUID -> steps received.
         missing: UUID -> steps below the newest received one that never came; only episodes with such gaps.
-        settled: UUID -> "committed", "duplicate: ..." or "dropped: ..." with the reason; of finished episodes.
+        settled: UUID -> "committed", "duplicate: ..." or "dropped: ..." with the reason; once finished.
     """
 
     received: Count
