@@ -5,6 +5,8 @@ from typing import Annotated
 from pydantic import Field
 
 from soft_flow_contract.strict_model import StrictModel, YamlModel
+from soft_flow_learner.algorithm.algorithm_config import AlgorithmConfig
+from soft_flow_learner.training.stage_config import StagesConfig
 from soft_flow_policy.policy_config import FlowPolicyConfig
 
 Positive = Annotated[float, Field(gt=0)]
@@ -39,3 +41,5 @@ class LearnerConfig(YamlModel):
 
     policy: FlowPolicyConfig = FlowPolicyConfig()
     imitation: ImitationConfig = ImitationConfig()
+    algorithm: AlgorithmConfig = AlgorithmConfig()
+    stages: StagesConfig = StagesConfig()

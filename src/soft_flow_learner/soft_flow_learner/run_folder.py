@@ -1,30 +1,43 @@
-"""The folder of a training run: what it was started with, its checkpoints, its metrics.
+"""The folder of a training run: what it was started with, and for each stage its checkpoints and metrics.
 
-run.json                     settings, episodes, plan; enough to continue the run without any other argument
+run.json                     settings, episodes, plans; enough to continue the run without any other argument
+policy/                      the averaged policy of the run's last stage: what is rolled out
+
+of imitation directly in the run's folder, of every other stage in stages/NAME:
 checkpoints/update_00000500  the averaged policy, ready to be rolled out, and what training needs to go on
 metrics.jsonl, tensorboard/  one line an update; the same as scalars
-policy/                      the averaged policy when the run ends
+policy/                      the averaged policy when the stage ends (of imitation: in stages/imitation)
 """
 
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from soft_flow_contract.strict_model import StrictModel, describe
 from soft_flow_contract.task_specification import TaskSpecification
 from soft_flow_learner.errors import ResumeError
-from soft_flow_learner.imitation import Imitation
 from soft_flow_learner.learner_config import LearnerConfig
 from soft_flow_learner.learning_schedule import Plan
-from soft_flow_policy.checkpoint import Checkpoint, CheckpointError, open_checkpoint, save_checkpoint
+from soft_flow_policy.checkpoint import (
+    MANIFEST,
+    Checkpoint,
+    CheckpointError,
+    open_checkpoint,
+    replace_folder,
+    save_checkpoint,
+)
 
-STAGE = "imitation"
+if TYPE_CHECKING:
+    from soft_flow_learner.trainer import StageWork
+
+IMITATION = "imitation"
 TRAINING_FILE = "training.safetensors"
 KEPT_CHECKPOINTS = 2
 
@@ -39,8 +52,10 @@ class RunSettings(StrictModel):
     flag: str | None  # stage that an episode must have reached
     seed: int
     threads: int
-    updates: int | None
-    minutes: float | None
+    stages: tuple[str, ...] = (IMITATION,)
+    policy: str | None = None  # checkpoint that a run without imitation begins with
+    updates: dict[str, int] = {}  # of a stage, instead of the configuration's
+    minutes: dict[str, float] = {}  # of a stage, instead of a number of updates
 
 
 class RunRecord(StrictModel):
@@ -49,7 +64,7 @@ class RunRecord(StrictModel):
     settings: RunSettings
     training_episodes: tuple[str, ...]  # identifiers, in the order of the rows
     held_out_episodes: tuple[str, ...]
-    plan: Plan
+    plans: dict[str, Plan]  # of each stage that was begun
 
 
 @dataclass(frozen=True)
@@ -65,11 +80,13 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.metrics = path / "metrics.jsonl"
-        self.tensorboard = path / "tensorboard"
         self.policy = path / "policy"
-        self._checkpoints = path / "checkpoints"
         self._record = path / "run.json"
+
+    def stage(self, name: str) -> "StageFolder":
+        """Where a stage's checkpoints and metrics are."""
+        own = self.path / "stages" / name
+        return StageFolder(name, self.path if name == IMITATION else own, own / "policy")
 
     def begin(self, record: RunRecord) -> None:
         """Make the folder.
@@ -111,29 +128,55 @@ class RunFolder:
         except ValueError as error:
             raise ResumeError(f"{self._record}: is not valid JSON: {error}") from error
 
-    def save(self, imitation: Imitation, position: Position) -> Path:
+    def publish(self, stage: str) -> None:
+        """Make a stage's policy the policy of the run, atomically.
+
+        Raises:
+            CheckpointError: the stage has no whole policy.
+        """
+        source = open_checkpoint(self.stage(stage).policy).path
+        partial = Path(tempfile.mkdtemp(prefix=".policy.", dir=self.path))
+        shutil.copytree(source, partial, dirs_exist_ok=True)
+        replace_folder(partial, self.policy)
+
+
+class StageFolder:
+    """Reads and writes what belongs to one stage."""
+
+    def __init__(self, name: str, path: Path, policy: Path) -> None:
+        self.name, self.path, self.policy = name, path, policy
+        self.metrics = path / "metrics.jsonl"
+        self.tensorboard = path / "tensorboard"
+        self._checkpoints = path / "checkpoints"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the stage was trained to its end."""
+        return (self.policy / MANIFEST).exists()
+
+    def save(self, work: "StageWork", position: Position) -> Path:
         """Write a checkpoint and delete all but the newest ones."""
         path = save_checkpoint(
             self._checkpoints / f"update_{position.update:08d}",
-            imitation.average,
+            work.average,
             version=position.update,
             step=position.update,
-            stage=STAGE,
-            files={TRAINING_FILE: imitation.state()},
+            stage=self.name,
+            files={TRAINING_FILE: work.state()},
             extra={"seconds": position.seconds},
         )
         for old in self._all_checkpoints()[:-KEPT_CHECKPOINTS]:
             shutil.rmtree(old)
         return path
 
-    def export(self, imitation: Imitation, position: Position, extra: Mapping[str, Any]) -> Path:
-        """Write the averaged policy alone, as the run's result."""
+    def export(self, work: "StageWork", position: Position, extra: Mapping[str, Any]) -> Path:
+        """Write the averaged policy alone, as the stage's result."""
         return save_checkpoint(
             self.policy,
-            imitation.average,
+            work.average,
             version=position.update,
             step=position.update,
-            stage=STAGE,
+            stage=self.name,
             extra=extra,
         )
 
@@ -150,14 +193,14 @@ class RunFolder:
                 problems.append(str(error))
         return None, problems
 
-    def restore(self, checkpoint: Checkpoint, imitation: Imitation) -> Position:
-        """Put a checkpoint's weights and optimizer into `imitation`.
+    def restore(self, checkpoint: Checkpoint, work: "StageWork") -> Position:
+        """Put a checkpoint's weights and optimizer into `work`.
 
         Raises:
             ResumeError: it has no training state.
         """
         try:
-            imitation.load_state(checkpoint.policy().state_dict(), checkpoint.tensors(TRAINING_FILE))
+            work.load_state(checkpoint.policy().state_dict(), checkpoint.tensors(TRAINING_FILE))
         except (KeyError, CheckpointError) as error:
             raise ResumeError(f"{checkpoint.path}: cannot be trained on: {error}") from error
         return Position(checkpoint.manifest.step, float(checkpoint.manifest.extra["seconds"]))

@@ -138,7 +138,9 @@ def test_a_time_budget_becomes_a_recorded_number_of_updates(folder: Path) -> Non
     output = folder / "timed"
     assert main(arguments(folder, output, "--minutes", "0.05")) == 0
     record = json.loads((output / "run.json").read_text())
-    assert record["plan"]["knots"][-1]["end"] == open_checkpoint(output / "policy").manifest.step
+    assert (
+        record["plans"]["imitation"]["knots"][-1]["end"] == open_checkpoint(output / "policy").manifest.step
+    )
 
 
 def test_a_policy_without_images_can_be_trained(folder: Path) -> None:
@@ -162,6 +164,9 @@ REFUSALS = [
     ([*NEW_RUN, "--bags", "{missing}"], "no such directory"),
     ([*NEW_RUN, "--bags", "{empty}"], "no episode to train on"),
     ([*NEW_RUN, "--updates", "0"], "--updates: expected a positive"),
+    ([*NEW_RUN, "--updates", "online=3"], "'online' is no stage"),
+    ([*NEW_RUN, "--stages", "offline,warmup"], "in this order"),
+    ([*NEW_RUN, "--stages", "warmup"], "--policy: is needed"),
     ([*NEW_RUN, "--success-flag", "x"], "flag 'x' is no stage"),
     ([*NEW_RUN, "--config", "{typo}"], "did you mean 'batch'"),
 ]

@@ -176,14 +176,14 @@ def save_checkpoint(
         _write_durably(folder / MANIFEST, manifest.model_dump_json(indent=1).encode())
         _sync_folder(folder)
         folder.chmod(0o755)
-        _replace(folder, path)
+        replace_folder(folder, path)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return path
 
 
-def _replace(folder: Path, path: Path) -> None:
+def replace_folder(folder: Path, path: Path) -> None:
     """Rename `folder` to `path`; an older checkpoint there is moved aside first and then deleted."""
     aside = folder.with_name(folder.name + ".old")
     if path.exists():

@@ -75,8 +75,8 @@ class ObservationEncoder(nn.Module):
         encoders = {name: ImageEncoder(image, *sizes[name]) for name in self.camera_names}
         self.cameras = nn.ModuleDict(encoders)
         self._margin, self._proprioception_noise = image.crop_margin, proprioception_noise
-        features = context_width // 2 + sum(encoder.features for encoder in encoders.values())
-        self.fuse = nn.Linear(features, context_width)
+        self.image_feature_count = sum(encoder.features for encoder in encoders.values())
+        self.fuse = nn.Linear(context_width // 2 + self.image_feature_count, context_width)
         self.refine = nn.Sequential(
             nn.LayerNorm(context_width),
             nn.Linear(context_width, 2 * context_width),
@@ -93,13 +93,30 @@ class ObservationEncoder(nn.Module):
             noise = noise * self._proprioception_noise
         return Augmentation(offsets, noise)
 
+    def image_features(
+        self, observation: ObservationBatch, augmentation: Augmentation | None = None
+    ) -> Tensor:
+        """What the cameras show, (B, F), before it is fused; F is 0 without cameras."""
+        features = [
+            encoder(observation["images"][name], augmentation.offsets[name] if augmentation else None)
+            for name, encoder in self.cameras.items()
+        ]
+        if not features:
+            return observation["proprioception"].new_zeros((len(observation["proprioception"]), 0))
+        return torch.cat(features, dim=1)
+
+    def context(
+        self, proprioception: Tensor, image_features: Tensor, augmentation: Augmentation | None = None
+    ) -> Tensor:
+        """Contexts (B, context_width) from proprioception (B, P) and image features (B, F)."""
+        noise = augmentation.proprioception_noise if augmentation else None
+        features = self.proprioception(proprioception, noise)
+        if self.image_feature_count:
+            features = torch.cat((features, image_features), dim=1)
+        context = self.fuse(features)
+        return context + self.refine(context)
+
     def forward(self, observation: ObservationBatch, augmentation: Augmentation | None = None) -> Tensor:
         """Observations to contexts (B, context_width); without augmentation crops are centred."""
-        noise = augmentation.proprioception_noise if augmentation else None
-        features = [self.proprioception(observation["proprioception"], noise)]
-        for name, encoder in self.cameras.items():
-            features.append(
-                encoder(observation["images"][name], augmentation.offsets[name] if augmentation else None)
-            )
-        context = self.fuse(torch.cat(features, dim=1))
-        return context + self.refine(context)
+        images = self.image_features(observation, augmentation)
+        return self.context(observation["proprioception"], images, augmentation)

@@ -1,0 +1,1 @@
+"""SOFT-FLOW itself: the value of action chunks, the losses, the update."""

@@ -1,0 +1,97 @@
+"""The critic: a transformer that values whole action chunks, an ensemble of them at once.
+
+SOFT-FLOW (arXiv 2602.09580): tokens [readout, observation, a_0, ..., a_(h-1)], a categorical value
+(HL-Gauss), the minimum over the members as estimate. It sees exactly the h actions that are executed.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - its usual name
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.func import functional_call
+from typing_extensions import Self
+
+from soft_flow_contract.strict_model import StrictModel
+from soft_flow_learner.algorithm.ensemble_layers import EnsembleLinear, EnsembleTransformerLayer
+from soft_flow_learner.algorithm.histogram_value import HistogramValue, ValueConfig
+
+
+class CriticConfig(StrictModel):
+    """Shape of the critic."""
+
+    members: Annotated[int, Field(ge=1, le=10)] = 2  # E of the ensemble
+    layers: Annotated[int, Field(ge=1)] = 2
+    width: Annotated[int, Field(ge=4)] = 64
+    heads: Annotated[int, Field(ge=1)] = 2
+    mlp_ratio: Annotated[int, Field(ge=1)] = 2
+    observation_tokens: Annotated[int, Field(ge=1)] = 2
+    value: ValueConfig = ValueConfig()
+
+    @model_validator(mode="after")
+    def _divisible(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} must be a multiple of heads {self.heads}")
+        return self
+
+
+class ChunkCritic(nn.Module):
+    """Q_e(o, a_0..a_(h-1)) for members e = 1..E.
+
+    Example:
+        >>> critic = ChunkCritic(CriticConfig(), features=30, horizon=8, dimension=23)
+        >>> logits = critic(torch.randn(5, 30), torch.rand(5, 8, 23))
+        >>> critic.histogram.mean(logits).min(dim=0).values.shape
+        torch.Size([5])
+    """
+
+    def __init__(self, config: CriticConfig, features: int, horizon: int, dimension: int) -> None:
+        """A critic of `features` numbers an observation and chunks (horizon h, dimension A)."""
+        super().__init__()
+        members, width = config.members, config.width
+        self.config, self.horizon = config, horizon
+        self.histogram = HistogramValue(config.value)
+        self.observation_in = EnsembleLinear(members, features, 2 * width)
+        self.observation_out = EnsembleLinear(members, 2 * width, config.observation_tokens * width)
+        self.action_in = EnsembleLinear(members, dimension, width)
+        self.readout = nn.Parameter(0.1 * torch.randn(members, 1, 1, width))
+        tokens = 1 + config.observation_tokens + horizon
+        self.position = nn.Parameter(0.1 * torch.randn(members, 1, tokens, width))
+        self.layers = nn.ModuleList(
+            EnsembleTransformerLayer(members, width, config.heads, config.mlp_ratio)
+            for _ in range(config.layers)
+        )
+        self.head = EnsembleLinear(members, width, config.value.bins)
+        nn.init.zeros_(self.head.weight)
+        self.head.bias.data.copy_(self.histogram.start_at(max(0.0, config.value.lowest_return)))
+
+    def forward(self, observation: Tensor, actions: Tensor) -> Tensor:
+        """Observations (B, features) and chunks (B, h, A), contract space, to logits (E, B, bins)."""
+        batch, members, width = len(observation), self.config.members, self.config.width
+        seen = self.observation_out(F.silu(self.observation_in(observation)))
+        acted = self.action_in(actions.flatten(0, 1))
+        tokens = torch.cat(
+            (
+                self.readout.expand(members, batch, 1, width),
+                seen.view(members, batch, -1, width),
+                acted.view(members, batch, self.horizon, width),
+            ),
+            dim=2,
+        )
+        count = tokens.shape[2]
+        x = (tokens + self.position).flatten(1, 2)
+        for index, layer in enumerate(self.layers):
+            answers = 1 if index == len(self.layers) - 1 else count  # only the readout is read in the end
+            x = layer(x, count, answers)
+        return self.head(F.layer_norm(x, (width,)))
+
+    def detached(self, observation: Tensor, actions: Tensor) -> Tensor:
+        """As `forward`; gradients reach the inputs, not the critic: how an actor climbs it."""
+        frozen: Mapping[str, Tensor] = {name: value.detach() for name, value in self.named_parameters()}
+        return functional_call(self, dict(frozen), (observation, actions))
+
+    def value(self, logits: Tensor) -> Tensor:
+        """Logits (E, B, bins) to the conservative estimate min_e Q_e, (B,)."""
+        return self.histogram.mean(logits).amin(dim=0)

@@ -1,0 +1,57 @@
+"""A batch as tensors: windows of the replay, ready for the losses."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from soft_flow_learner.replay.chunk_windows import TransitionBatch
+from soft_flow_policy.observation_encoder import ObservationBatch
+
+
+@dataclass(frozen=True)
+class LearnerBatch:
+    """B windows of m <= h executed actions.
+
+    Attributes:
+        observation: o_t.
+        chunk: (B, T, A) the actions from t on, padded with the hold action; contract space.
+        executed: (B, h, A) the first h of them, as the critic sees them.
+        next_observation: o_(t+m).
+        reward: (B,) sum_(k<m) gamma^k r_(t+k).
+        bootstrap: (B,) gamma^m (1 - d).
+        imitated: (B,) 1 where the likelihood of the chunk is raised in full.
+    """
+
+    observation: ObservationBatch
+    chunk: Tensor
+    executed: Tensor
+    next_observation: ObservationBatch
+    reward: Tensor
+    bootstrap: Tensor
+    imitated: Tensor
+
+    @classmethod
+    def of(cls, batch: TransitionBatch, device: torch.device | str = "cpu") -> "LearnerBatch":
+        """Tensors of a batch; on a CPU they share its memory."""
+
+        def tensor(array: np.ndarray) -> Tensor:
+            return torch.from_numpy(array).to(device, non_blocking=True)
+
+        def observation(proprioception: np.ndarray, images: Mapping[str, np.ndarray]) -> ObservationBatch:
+            return ObservationBatch(
+                proprioception=tensor(proprioception),
+                images={name: tensor(stack) for name, stack in images.items()},
+            )
+
+        return cls(
+            observation(batch.proprioception, batch.images),
+            tensor(batch.chunk),
+            tensor(batch.executed),
+            observation(batch.next_proprioception, batch.next_images),
+            tensor(batch.reward),
+            tensor(batch.bootstrap),
+            tensor(batch.imitated),
+        )

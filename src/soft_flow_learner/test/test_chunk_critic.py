@@ -1,0 +1,93 @@
+"""Laws of the chunked critic."""
+
+import pytest
+import torch
+
+from soft_flow_learner.algorithm.chunk_critic import ChunkCritic, CriticConfig
+from soft_flow_learner.algorithm.ensemble_layers import EnsembleTransformerLayer
+
+FEATURES, HORIZON, DIMENSION = 7, 4, 3
+
+
+def make_critic(members: int = 3, randomize: bool = True, **config: object) -> ChunkCritic:
+    torch.manual_seed(0)
+    critic = ChunkCritic(
+        CriticConfig(members=members, width=16, **config), FEATURES, HORIZON, DIMENSION
+    ).double()
+    if randomize:
+        torch.nn.init.normal_(critic.head.weight, std=0.5)
+    return critic
+
+
+def draw(batch: int = 5) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    observation = torch.randn(batch, FEATURES, generator=generator, dtype=torch.float64)
+    return observation, torch.rand(batch, HORIZON, DIMENSION, generator=generator, dtype=torch.float64)
+
+
+def test_members_computed_together_equal_members_computed_alone() -> None:
+    critic, (observation, actions) = make_critic(), draw()
+    together = critic(observation, actions)
+    for member in range(3):
+        alone = make_critic(members=1)
+        state = {name: value[member : member + 1] for name, value in critic.state_dict().items()}
+        alone.load_state_dict(state)
+        assert (alone(observation, actions)[0] - together[member]).abs().max() < 1e-12
+
+
+def test_members_differ() -> None:
+    logits = make_critic()(*draw())
+    assert (logits[0] - logits[1]).abs().max() > 0.01
+    assert (logits[1] - logits[2]).abs().max() > 0.01
+
+
+def test_the_estimate_is_the_minimum_over_members() -> None:
+    critic = make_critic()
+    logits = critic(*draw())
+    each = torch.stack([critic.histogram.mean(member) for member in logits])
+    assert torch.equal(critic.value(logits), each.min(dim=0).values)
+    assert (each.max(dim=0).values > critic.value(logits)).all()
+
+
+def test_reading_only_the_first_tokens_changes_nothing_about_them() -> None:
+    torch.manual_seed(0)
+    layer = EnsembleTransformerLayer(2, 16, 2, 2).double()
+    x = torch.randn(2, 5 * 6, 16, dtype=torch.float64)
+    whole = layer(x, 6, 6).view(2, 5, 6, 16)
+    assert (layer(x, 6, 1).view(2, 5, 16) - whole[:, :, 0]).abs().max() < 1e-12
+
+
+def test_sequences_of_a_batch_do_not_see_each_other() -> None:
+    critic, (observation, actions) = make_critic(), draw()
+    changed = actions.clone()
+    changed[0] += 1
+    difference = (critic(observation, changed) - critic(observation, actions)).abs().amax(dim=(0, 2))
+    assert difference[0] > 1e-3
+    assert difference[1:].max() == 0
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_every_action_of_the_chunk_and_the_observation_matter(layers: int) -> None:
+    critic, (observation, actions) = make_critic(layers=layers), draw()
+    observation.requires_grad_()
+    actions.requires_grad_()
+    critic.value(critic(observation, actions)).sum().backward()
+    assert actions.grad is not None and observation.grad is not None
+    assert actions.grad.abs().amax(dim=(0, 2)).min() > 1e-6
+    assert observation.grad.abs().amax(dim=0).min() > 1e-6
+
+
+def test_detached_values_are_equal_and_send_gradients_to_actions_only() -> None:
+    critic, (observation, actions) = make_critic(), draw()
+    actions.requires_grad_()
+    logits = critic.detached(observation, actions)
+    assert torch.equal(logits, critic(observation, actions))
+    critic.value(logits).sum().backward()
+    assert actions.grad is not None and actions.grad.abs().max() > 0
+    assert all(parameter.grad is None for parameter in critic.parameters())
+
+
+def test_a_new_critic_expects_almost_nothing() -> None:
+    critic = make_critic(randomize=False)
+    values = critic.value(critic(*draw()))
+    assert values.abs().max() < 0.05

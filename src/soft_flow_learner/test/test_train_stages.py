@@ -1,0 +1,144 @@
+"""All stages from bags: their order, what each leaves, and kill -9 in each of them."""
+
+import contextlib
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from bag_maker import small_specification, write_episode
+
+from soft_flow_learner.metrics_log import read_metrics
+from soft_flow_learner.train import main
+from soft_flow_policy.checkpoint import open_checkpoint
+
+SPECIFICATION = small_specification()
+UPDATES = {"imitation": 40, "warmup": 40, "offline": 40}
+CONFIG = {
+    "policy": {"flow": {"blocks": 2, "width": 8}, "context_width": 16},
+    "imitation": {"batch": 8, "held_out_rows": 8, "evaluation_interval": 20, "checkpoint_interval": 15},
+    "algorithm": {"critic": {"width": 8}},
+    "stages": {
+        "warmup": {"batch": 8, "updates": 40, "objective": {"train_actor": False}},
+        "offline": {"batch": 8, "updates": 40},
+        "replay_steps": 500,
+        "evaluation_interval": 20,
+        "checkpoint_interval": 15,
+    },
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Bags of successes and failures, a task file and a configuration."""
+    path = tmp_path_factory.mktemp("stages")
+    for seed in range(6):
+        outcome = "failure" if seed % 3 == 2 else "success"
+        write_episode(path / "bags" / f"episode-{seed}", SPECIFICATION, seed=seed, outcome=outcome)
+    (path / "task.yaml").write_text(yaml.safe_dump(SPECIFICATION.model_dump(mode="json")))
+    (path / "learner.yaml").write_text(yaml.safe_dump(CONFIG))
+    return path
+
+
+def arguments(folder: Path, output: Path, *more: str) -> list[str]:
+    files = ["--threads", "1", "--task", str(folder / "task.yaml"), "--config", str(folder / "learner.yaml")]
+    return ["--bags", str(folder / "bags"), *files, "--output", str(output), *more]
+
+
+def all_stages(folder: Path, output: Path) -> list[str]:
+    stages = ["--stages", "imitation,warmup,offline", "--updates", "imitation=40"]
+    return arguments(folder, output, *stages)
+
+
+@pytest.fixture(scope="module")
+def whole_run(folder: Path) -> Path:
+    output = folder / "whole"
+    assert main(all_stages(folder, output)) == 0
+    return output
+
+
+def stage_folder(output: Path, stage: str) -> Path:
+    return output if stage == "imitation" else output / "stages" / stage
+
+
+def metrics(output: Path, stage: str) -> list[dict[str, float]]:
+    """What was measured, without the wall time."""
+    lines = read_metrics(stage_folder(output, stage) / "metrics.jsonl")
+    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
+
+
+def test_every_stage_leaves_its_policy_and_the_last_one_is_the_runs(whole_run: Path) -> None:
+    for stage, updates in UPDATES.items():
+        manifest = open_checkpoint(whole_run / "stages" / stage / "policy", SPECIFICATION).manifest
+        assert (manifest.stage, manifest.step) == (stage, updates)
+    assert open_checkpoint(whole_run / "policy").manifest.stage == "offline"
+
+
+def test_warm_up_leaves_the_policy_of_imitation_and_offline_changes_it(whole_run: Path) -> None:
+    digests = [
+        open_checkpoint(whole_run / "stages" / stage / "policy").manifest.files["policy.safetensors"].sha256
+        for stage in UPDATES
+    ]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_offline_reports_values_likelihood_and_beta(whole_run: Path) -> None:
+    lines = metrics(whole_run, "offline")
+    assert len([line for line in lines if "nll" in line]) == 40
+    assert {"critic", "q_policy", "q_data", "lambda", "beta", "nll", "box"} <= lines[0].keys()
+    assert any("held_out_nll" in line for line in lines)
+    assert "nll" not in metrics(whole_run, "warmup")[0]
+
+
+@pytest.mark.parametrize("stage", list(UPDATES))
+def test_a_run_killed_in_any_stage_resumes_to_the_same_losses(
+    folder: Path, whole_run: Path, stage: str
+) -> None:
+    output = folder / f"killed-{stage}"
+    command = [sys.executable, "-m", "soft_flow_learner.train", *all_stages(folder, output)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    while not list(stage_folder(output, stage).glob("checkpoints/update_*/manifest.json")):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.02)
+            pytest.fail(f"ended before a checkpoint of {stage}: {process.communicate()[0]}")
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert main(["--output", str(output), "--resume"]) == 0
+    for each in UPDATES:
+        assert metrics(output, each) == metrics(whole_run, each)
+    name = "policy.safetensors"
+    runs = [open_checkpoint(path / "policy").manifest.files[name].sha256 for path in (whole_run, output)]
+    assert runs[0] == runs[1]
+
+
+def test_offline_can_begin_with_any_policy_of_the_task(folder: Path, whole_run: Path) -> None:
+    output = folder / "from-policy"
+    words = ["--stages", "warmup,offline", "--policy", str(whole_run / "stages" / "imitation" / "policy")]
+    assert main(arguments(folder, output, *words, "--updates", "warmup=3,offline=3")) == 0
+    assert open_checkpoint(output / "policy").manifest.step == 3
+
+
+def test_targets_outside_the_critics_support_stop_the_stage_with_a_reason(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = {
+        **CONFIG,
+        "algorithm": {"critic": {"width": 8, "value": {"lowest_return": 5, "highest_return": 6}}},
+    }
+    (folder / "narrow.yaml").write_text(yaml.safe_dump(data))
+    words = arguments(folder, folder / "alarm", "--stages", "imitation,warmup", "--updates", "imitation=2")
+    words[words.index(str(folder / "learner.yaml"))] = str(folder / "narrow.yaml")
+    assert main(words) == 1
+    assert "target_outside" in capsys.readouterr().err
