@@ -1,5 +1,6 @@
 """Laws of windows: they stay in their episode, and their targets are those worked out by hand."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,13 @@ def test_images_are_those_of_the_window_and_of_what_follows_it() -> None:
     assert alone.images and not alone.next_images
     without = windows.batch(np.array([0]), generator(), images=False)
     assert not without.images and not without.next_images
+
+
+def test_a_replay_without_cameras_gives_windows_without_images() -> None:
+    buffer = ReplayBuffer(replace(LAYOUT, cameras=()), 10)
+    buffer.add(make_episode(1, 3), "policy")
+    batch = all_windows(ChunkWindows(buffer, 4, 2, GAMMA))
+    assert (batch.images, batch.next_images, len(batch.rows)) == ({}, {}, 3)
 
 
 def test_windows_of_filtered_episodes_are_marked_as_imitated_and_a_relabel_acts_at_once() -> None:

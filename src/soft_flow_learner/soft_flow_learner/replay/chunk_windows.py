@@ -130,14 +130,16 @@ class ChunkWindows:
         chunk = self._chunk(rows, last)
         later = np.minimum(rows[:, None] + np.asarray(future_steps, dtype=np.int64), last[:, None])
         ended = table.terminal[episodes] & (next_rows == last)
+        moments = [rows, next_rows] if next_observation else [rows]
+        now, *after = self._images(moments) if images else ({},)
         return TransitionBatch(
             rows=rows,
             proprioception=steps.proprioception[rows],
-            images=self._images(rows) if images else {},
+            images=now,
             chunk=chunk,
             executed=self._executed(chunk, m, generator),
             next_proprioception=steps.proprioception[next_rows],
-            next_images=self._images(next_rows) if images and next_observation else {},
+            next_images=after[0] if after else {},
             reward=self._reward(rows, m),
             bootstrap=np.where(ended, 0.0, self._discounts[m]).astype(np.float32),
             steps=m,
@@ -145,8 +147,21 @@ class ChunkWindows:
             future=steps.proprioception[later],
         )
 
-    def _images(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        return {name: stack[rows] for name, stack in self.buffer.steps.images.items()}
+    def _images(self, moments: Sequence[np.ndarray]) -> list[dict[str, np.ndarray]]:
+        """Images at several rows (B,), camera by camera.
+
+        They share one large allocation, for which NumPy asks for huge pages: first touches of many small
+        pages would take several times as long as the copies.
+        """
+        stacks = self.buffer.steps.images
+        sizes = [rows.size * stack[0].size for rows in moments for stack in stacks.values()]
+        parts = iter(np.split(np.empty(sum(sizes), dtype=np.uint8), np.cumsum(sizes)[:-1]))
+        gathered: list[dict[str, np.ndarray]] = [{} for _ in moments]
+        for rows, images in zip(moments, gathered, strict=True):
+            for name, stack in stacks.items():
+                images[name] = next(parts).reshape(len(rows), *stack.shape[1:])
+                np.take(stack, rows, axis=0, out=images[name], mode="clip")  # "raise" would copy once more
+        return gathered
 
     def _chunk(self, rows: np.ndarray, last: np.ndarray) -> np.ndarray:
         """Actions (B, T, A) from `rows` on; from `last` on no change, and the last absolute targets."""
