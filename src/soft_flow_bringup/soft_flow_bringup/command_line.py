@@ -43,6 +43,7 @@ VERBS = (
     Verb("collect", "collect_verb", "record demonstrations, one bag an episode"),
     Verb("train", "train_verb", "train the policy from bags"),
     Verb("rollout", "rollout_verb", "let a trained policy drive"),
+    Verb("replay", "replay_verb", "play recorded episodes to a running learner"),
     Verb("bench", "bench_verb", "run one benchmark and write its table"),
     Verb("doctor", "doctor_verb", "check this machine and the workspace", sets_up=False),
 )

@@ -113,6 +113,11 @@ class EpisodeStaging:
             current.steps.append(step)
         return self._finish(identifier) if step.is_last else None
 
+    def damaged(self, reason: str) -> None:
+        """Count a transition that could not be read; its episode, whichever it is, will have a gap."""
+        self.received += 1
+        self.reports.append(StagingReport("", "dropped", f"a transition cannot be read: {reason}", 1))
+
     def correct(self, correction: LabelCorrection) -> LabelCorrection | None:
         """Take a corrected label; the newest stamp wins, and unknown episodes keep theirs until they arrive.
 
