@@ -1,0 +1,74 @@
+"""One process of an experiment: records the demonstrations of a seed, or runs one (arm, seed) on them."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before PyTorch: several of these run side by side
+
+import torch
+
+from learning.arms import ARMS
+from learning.experiment import Experiment, demonstration_file
+from learning.experiment_config import BUDGETS, load_config
+from learning.experiment_folder import ExperimentFolder
+from learning.learning_task import demonstrations
+from learning.tasks import TASKS, budget_file, make_task
+from soft_flow_contract.errors import ContractError
+from soft_flow_learner.errors import LearnerError
+
+
+def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="run_experiment", description=__doc__)
+    parser.add_argument("task", choices=TASKS)
+    parser.add_argument("--root", type=Path, required=True, help="folder of all arms and seeds")
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--arm", choices=sorted(ARMS), help="left out: only record the demonstrations")
+    parser.add_argument("--budget", choices=BUDGETS, default="default")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
+    return parser.parse_args(arguments)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Do what the options ask for.
+
+    Raises:
+        ContractError, LearnerError: with what to do.
+    """
+    torch.set_num_threads(1)
+    config = load_config(budget_file(options.task), options.budget, options.overrides)
+    task = make_task(options.task)
+    path = demonstration_file(options.root, options.seed)
+    episodes = demonstrations(task, path, config.demonstrations, options.seed)
+    if options.arm is None:
+        return
+    arm = ARMS[options.arm]
+    config = arm.configure(config)
+    settings = {
+        "task": options.task,
+        "arm": arm.name,
+        "seed": options.seed,
+        "budget": options.budget,
+        "specification": task.specification.hash,
+        "config": config.model_dump(mode="json"),
+    }
+    folder = ExperimentFolder(options.root / arm.name / str(options.seed), settings)
+    if not folder.result.exists():
+        Experiment(task, arm, options.seed, config, folder, episodes).run()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; 0 done, 1 it cannot be done."""
+    try:
+        run(parse_arguments(arguments))
+    except (ContractError, LearnerError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
