@@ -15,6 +15,15 @@ def write_durably(path: Path, data: bytes) -> None:
     sync_folder(path.parent)
 
 
+def append_durably(path: Path, line: str) -> None:
+    """Add a line of text (made if there is no such file); on return it is on the disk."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    sync_folder(path.parent)
+
+
 def sync_folder(path: Path) -> None:
     """Flush a folder's entries (a rename, a new file) to the disk."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""The output folder: a bag for each valid episode, a line in `episodes.jsonl` for every one."""
+"""The output folder: a bag for each valid episode, a line in `episodes.jsonl` for all, corrected labels."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,10 @@ from pathlib import Path
 from rosbags.rosbag2 import Reader
 
 from soft_flow_episode.bag_writer import BagWriter, bag_name
+from soft_flow_episode.durable_files import append_durably
 from soft_flow_episode.episode_plan import (
+    DISCARD,
+    LABELS,
     EpisodeLine,
     EpisodePlan,
     OutputError,
@@ -17,6 +20,7 @@ from soft_flow_episode.episode_plan import (
     leftovers,
     read_lines,
 )
+from soft_flow_episode.label_log import LABELS_NAME, LabelLine
 
 SUMMARY_KEY = "summary"  # custom data of a bag: its line of `episodes.jsonl`
 
@@ -50,6 +54,8 @@ class EpisodeArchive:
             for path in leftovers(output)
         ]
         self._restore_lines()
+        corrections = read_lines(output, LABELS_NAME)
+        self._label_stamps = {line.get("episode_id"): int(line.get("stamp_ns", 0)) for line in corrections}
         lines = read_lines(output)
         plan.resume(lines, bag_seeds(output))
         if lines:
@@ -85,6 +91,30 @@ class EpisodeArchive:
     def drop(self, line: EpisodeLine) -> None:
         """Only note a discarded episode."""
         append_line(self._output, line)
+
+    def relabel(self, episode_id: str, outcome: str, source: str, stamp_ns: int) -> LabelLine:
+        """Correct the label of a finished episode; bag and line stay as they were recorded.
+
+        Args:
+            episode_id: UUID.
+            outcome: the label from now on; "discard": the episode is not to be used.
+            source: who corrects it.
+            stamp_ns: wall clock; moved on if that clock was set back since the last correction.
+
+        Raises:
+            OutputError: the label is unknown, or the folder has no such episode.
+        """
+        if outcome not in LABELS:
+            raise OutputError(f"unknown outcome '{outcome}'; expected one of {', '.join(LABELS)}")
+        known = {line["id"]: line["outcome"] for line in read_lines(self._output)}
+        if known.get(episode_id, DISCARD) == DISCARD:
+            state = "was discarded and is not kept" if episode_id in known else "is not finished or not there"
+            raise OutputError(f"episode {episode_id} {state} in {self._output}; no label to correct")
+        stamp_ns = max(stamp_ns, self._label_stamps.get(episode_id, -1) + 1)
+        line = LabelLine(stamp_ns, episode_id, outcome, source)
+        append_durably(self._output / LABELS_NAME, line.to_json())
+        self._label_stamps[episode_id] = stamp_ns
+        return line
 
     def bag_path(self, line: EpisodeLine) -> str:
         """Path of the bag of a kept episode; empty without one."""

@@ -37,6 +37,7 @@ class EpisodeEndpointsNode(Node):
         self.specification = TaskSpecification.load(self.parameters.task_file)
         self.transitions = self.create_publisher(Transition, topics.TRANSITIONS, topics.TRANSITION_STREAM)
         self._state = self.create_publisher(EpisodeState, topics.EPISODE_STATE, topics.STATE)
+        self.labels = self.create_publisher(String, topics.EPISODE_LABELS, topics.RECORDED)
         self._specification = self.create_publisher(String, topics.TASK_SPECIFICATION, topics.STATE)
         self._specification.publish(String(data=self.specification.canonical_json()))
         self.reset_client = self.create_client(ResetWorld, topics.SIMULATION_RESET)

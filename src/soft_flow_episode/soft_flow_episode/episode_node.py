@@ -10,9 +10,11 @@ from typing import Any
 from ament_index_python.packages import get_package_share_directory
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.client import Client
+from rclpy.clock import Clock, ClockType
 from rclpy.context import Context
 from rclpy.duration import Duration
 from rclpy.parameter import Parameter
+from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from soft_flow_contract import topics
@@ -30,6 +32,7 @@ from soft_flow_msgs.msg import ArbiterState, TaskOutcome
 from soft_flow_msgs.srv import EndEpisode, LabelEpisode, ResetWorld, SetMode, StartEpisode
 
 MODES = {"policy": ArbiterState.MODE_POLICY, "teleop": ArbiterState.MODE_TELEOP}
+WALL_CLOCK = Clock(clock_type=ClockType.SYSTEM_TIME)  # of corrections, which outlive simulated time
 SUPERVISION_S = 0.1
 LEAD_TICKS = 2  # real time: after a reset, so that all know of the epoch before its first observation comes
 NOT_READY, TOO_MANY_INVALID = 3, 4  # exit statuses
@@ -271,12 +274,17 @@ class EpisodeNode(EpisodeEndpointsNode):
     def _on_label_request(
         self, request: LabelEpisode.Request, response: LabelEpisode.Response
     ) -> LabelEpisode.Response:
-        """Labels the episode that waits for it (`label:=manual`)."""
-        if request.episode_id not in ("", self._machine.episode_id):
-            response.message = f"episode {request.episode_id} does not wait for a label; its label is final"
-            return response
+        """Labels the episode that waits for it (`label:=manual`), or corrects the label of a finished one."""
+        waits = self._machine.phase is Phase.LABELLING and request.episode_id == self._machine.episode_id
         try:
-            self._label(request.outcome)
+            if waits or not request.episode_id:
+                self._label(request.outcome)
+            else:
+                stamp_ns = WALL_CLOCK.now().nanoseconds
+                line = self._archive.relabel(
+                    request.episode_id, request.outcome, topics.EPISODE_LABEL, stamp_ns
+                )
+                self.labels.publish(String(data=line.to_json()))
         except (PhaseError, ValueError) as error:
             response.message = str(error)
             return response

@@ -1,14 +1,13 @@
 """Which episodes are still to be recorded into an output folder, and when to give up."""
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from soft_flow_contract.errors import ContractError
-from soft_flow_episode.durable_files import sync_folder
+from soft_flow_episode.durable_files import append_durably
 
 LOG_NAME = "episodes.jsonl"
 RECORDING = ".recording"
@@ -45,13 +44,13 @@ class EpisodeLine:
     grasp_assist: bool | None = None
 
 
-def read_lines(folder: Path) -> list[dict[str, Any]]:
-    """Lines of `episodes.jsonl`; the half-written last one of a crash is cut off the file.
+def read_lines(folder: Path, name: str = LOG_NAME) -> list[dict[str, Any]]:
+    """Lines of `episodes.jsonl` (or another log); the half-written last one of a crash is cut off the file.
 
     Raises:
         OutputError: another line is broken.
     """
-    path = folder / LOG_NAME
+    path = folder / name
     if not path.exists():
         return []
     data = path.read_bytes()
@@ -70,11 +69,7 @@ def read_lines(folder: Path) -> list[dict[str, Any]]:
 
 def append_line(folder: Path, line: EpisodeLine) -> None:
     """Add an episode to `episodes.jsonl`, on the disk when this returns."""
-    with (folder / LOG_NAME).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(line), separators=(",", ":")) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    sync_folder(folder)
+    append_durably(folder / LOG_NAME, json.dumps(asdict(line), separators=(",", ":")))
 
 
 def leftovers(folder: Path) -> list[Path]:

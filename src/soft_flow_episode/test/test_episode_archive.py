@@ -107,3 +107,45 @@ def test_the_line_of_a_kept_episode_names_its_bag(tmp_path: Path, writer: BagWri
     assert kept.bag == "seed-000002-00000002"
     assert Path(archive.bag_path(kept)).is_dir()
     assert json.loads((tmp_path / "episodes.jsonl").read_text())["bag"] == kept.bag
+
+
+def test_a_corrected_label_is_a_line_beside_the_bags_which_stay_as_they_are(
+    tmp_path: Path, writer: BagWriter
+) -> None:
+    archive = EpisodeArchive(tmp_path, writer, plan())
+    kept = archive.keep(line(2), [(50, b"\0\1\0\0")], {})
+    before = (tmp_path / "episodes.jsonl").read_bytes()
+    corrected = archive.relabel(kept.id, "failure", "episode/label", 7)
+    text = '{"stamp_ns":7,"episode_id":"00000002-uuid","outcome":"failure","source":"episode/label"}'
+    assert corrected.to_json() == text and (tmp_path / "labels.jsonl").read_text() == text + "\n"
+    assert (tmp_path / "episodes.jsonl").read_bytes() == before
+
+
+def test_a_later_correction_has_a_later_stamp_though_the_clock_was_set_back(tmp_path: Path) -> None:
+    archive = EpisodeArchive(tmp_path, None, plan())
+    kept = archive.keep(line(2), [], {})
+    archive.relabel(kept.id, "failure", "x", 7)
+    with (tmp_path / "labels.jsonl").open("a") as file:
+        file.write('{"half')
+    continued = EpisodeArchive(tmp_path, None, plan())
+    assert continued.relabel(kept.id, "success", "x", 3).stamp_ns == 8
+    assert [entry["stamp_ns"] for entry in read_lines(tmp_path, "labels.jsonl")] == [7, 8]
+
+
+@pytest.mark.parametrize(
+    ("identifier", "outcome", "problem"),
+    [
+        ("nobody", "success", "episode nobody is not finished or not there in"),
+        ("00000003-uuid", "success", "was discarded and is not kept"),
+        ("00000002-uuid", "good", "unknown outcome 'good'; expected one of success, failure, discard"),
+    ],
+)
+def test_a_correction_that_cannot_be_is_refused_and_written_nowhere(
+    tmp_path: Path, identifier: str, outcome: str, problem: str
+) -> None:
+    archive = EpisodeArchive(tmp_path, None, plan())
+    archive.keep(line(2), [], {})
+    archive.drop(line(3, "discard"))
+    with pytest.raises(OutputError, match=problem):
+        archive.relabel(identifier, outcome, "x", 7)
+    assert not (tmp_path / "labels.jsonl").exists()

@@ -232,6 +232,26 @@ def test_a_manual_label_is_awaited(graph: Graph, tmp_path: Path) -> None:
     assert log(tmp_path)[0]["outcome"] == "failure"
 
 
+def test_the_label_of_a_finished_episode_can_be_corrected(graph: Graph, tmp_path: Path) -> None:
+    _, node = build(graph, tmp_path, auto_start=False)
+    states: list[EpisodeState] = []
+    corrections: list[String] = []
+    node.create_subscription(EpisodeState, topics.EPISODE_STATE, states.append, topics.STATE)
+    node.create_subscription(String, topics.EPISODE_LABELS, corrections.append, topics.RECORDED)
+    start_episode(graph, seed=0)
+    graph.spin_until(lambda: bool(states) and bool(states[-1].finished))
+    request = LabelEpisode.Request(episode_id=states[-1].finished[0].episode_id, outcome="failure")
+    assert graph.call(LabelEpisode, topics.EPISODE_LABEL, request).success
+    graph.spin_until(lambda: bool(corrections))
+    assert (tmp_path / "out" / "labels.jsonl").read_text() == corrections[0].data + "\n"
+    told = json.loads(corrections[0].data)
+    assert (told["episode_id"], told["outcome"]) == (request.episode_id, "failure")
+    assert log(tmp_path)[0]["outcome"] == "success"
+    unknown = LabelEpisode.Request(episode_id="nobody", outcome="failure")
+    answer = graph.call(LabelEpisode, topics.EPISODE_LABEL, unknown)
+    assert not answer.success and "nobody is not finished or not there" in answer.message
+
+
 def test_the_specification_reaches_late_joiners(
     graph: Graph, tmp_path: Path, specification: TaskSpecification
 ) -> None:
