@@ -52,6 +52,12 @@ def test_what_is_stored_is_what_was_added() -> None:
     assert buffer.rows_used == 4 + 3 and buffer.total_added == 2
 
 
+def test_the_last_row_of_an_episode_keeps_no_action_of_an_older_one() -> None:
+    buffer = filled(10, make_episode(1, 9), make_episode(2, 4))
+    assert buffer.steps.action[4].tolist() == [0, 0] and buffer.steps.reward[4] == 0
+    assert buffer.steps.action[5, 0] == -105  # not yet overwritten
+
+
 def test_an_episode_that_does_not_fit_before_the_end_starts_at_row_zero() -> None:
     buffer = filled(10, make_episode(1, 3), make_episode(2, 2), make_episode(3, 3))
     assert [(e.identifier, e.first_row) for e in buffer.episodes] == [("episode 2", 4), ("episode 3", 0)]
