@@ -1,4 +1,4 @@
-"""Checkpoints: a folder of safetensors files and a manifest that vouches for every byte of them."""
+"""Checkpoints: a folder of tensors, perhaps a critic's graph, and a manifest that vouches for every byte."""
 
 import hashlib
 import json
@@ -18,11 +18,14 @@ from torch import Tensor
 from soft_flow_contract.errors import ContractError, SpecificationError
 from soft_flow_contract.strict_model import StrictModel, describe
 from soft_flow_contract.task_specification import TaskSpecification
+from soft_flow_policy.critic_graph import CriticGraphError, read_critic_graph
 from soft_flow_policy.policy import FlowPolicy
 from soft_flow_policy.policy_config import FlowPolicyConfig
+from soft_flow_policy.weights import find_misfit, pack_weights
 
 MANIFEST = "manifest.json"
 POLICY_FILE = "policy.safetensors"
+CRITIC_FILE = "critic.onnx"
 FORMAT = 1
 
 
@@ -72,6 +75,12 @@ class Checkpoint:
         except safetensors.SafetensorError as error:
             raise CheckpointError(f"{self.path / name}: is not a safetensors file: {error}") from error
 
+    def critic(self) -> bytes | None:
+        """The critic's graph, already checked (see `critic_graph`); None if the checkpoint has none."""
+        if CRITIC_FILE not in self.manifest.files:
+            return None
+        return (self.path / CRITIC_FILE).read_bytes()
+
     def policy(self) -> FlowPolicy:
         """The policy with its weights, in evaluation mode.
 
@@ -84,25 +93,14 @@ class Checkpoint:
 
 
 def load_state(policy: FlowPolicy, state: Mapping[str, Tensor], source: str) -> None:
-    """Copy tensors into a policy after checking names, shapes and finiteness.
+    """Copy tensors into a policy after checking names, shapes, types and finiteness.
 
     Raises:
         CheckpointError: naming the first tensor that does not fit.
     """
-    own = policy.state_dict()
-    for name in sorted(own.keys() | state.keys()):
-        if name not in state or name not in own:
-            missing = "is missing" if name not in state else "is not part of this policy configuration"
-            raise CheckpointError(f"{source}: tensor '{name}' {missing}")
-        if own[name].shape != state[name].shape:
-            raise CheckpointError(
-                f"{source}: tensor '{name}': expected shape {tuple(own[name].shape)}, "
-                f"got {tuple(state[name].shape)}"
-            )
-        if state[name].is_floating_point() and not state[name].isfinite().all():
-            raise CheckpointError(
-                f"{source}: tensor '{name}' has values that are not finite; training diverged"
-            )
+    misfit = find_misfit(state, policy.state_dict())
+    if misfit is not None:
+        raise CheckpointError(f"{source}: {misfit}")
     policy.load_state_dict(dict(state))
 
 
@@ -122,6 +120,21 @@ def _sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
+def _contents(
+    policy: FlowPolicy, files: Mapping[str, Mapping[str, Tensor]], critic: bytes | None
+) -> dict[str, bytes]:
+    """What the files of a checkpoint hold; arguments and errors as of `save_checkpoint`."""
+    contents = {POLICY_FILE: pack_weights(policy)}
+    for name, tensors in files.items():
+        if not name.endswith(".safetensors") or name in contents or "/" in name:
+            raise ValueError(f"file '{name}': expected a new name ending in .safetensors")
+        contents[name] = safetensors.torch.save({k: t.detach().contiguous() for k, t in tensors.items()})
+    if critic is not None:
+        read_critic_graph(critic, policy.specification)
+        contents[CRITIC_FILE] = critic
+    return contents
+
+
 def save_checkpoint(
     path: str | Path,
     policy: FlowPolicy,
@@ -130,6 +143,7 @@ def save_checkpoint(
     step: int,
     stage: str,
     files: Mapping[str, Mapping[str, Tensor]] | None = None,
+    critic: bytes | None = None,
     extra: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a checkpoint to the folder `path`, whole or not at all; an existing checkpoint there is replaced.
@@ -141,27 +155,19 @@ def save_checkpoint(
         step: number of updates.
         stage: of training.
         files: further files, name ending in `.safetensors` -> tensors.
-        extra: JSON values to keep in the manifest.
+        critic: ONNX graph that compares chunks, see `critic_graph`; goes to `critic.onnx`.
+        extra: JSON values to keep in the manifest; 'run_id' names the training run, see `WeightsRecord`.
 
     Raises:
         ValueError: a file name that is taken or has another ending.
+        CriticGraphError: the critic does not fit the task.
     """
     path = Path(path).absolute()
-    contents: dict[str, Mapping[str, Tensor]] = {POLICY_FILE: policy.state_dict()}
-    for name, tensors in (files or {}).items():
-        if not name.endswith(".safetensors") or name in contents or "/" in name:
-            raise ValueError(f"file '{name}': expected a new name ending in .safetensors")
-        contents[name] = tensors
+    contents = _contents(policy, files or {}, critic)
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
-        records = {
-            name: _write_durably(
-                folder / name,
-                safetensors.torch.save({k: t.detach().contiguous() for k, t in tensors.items()}),
-            )
-            for name, tensors in contents.items()
-        }
+        records = {name: _write_durably(folder / name, data) for name, data in contents.items()}
         manifest = Manifest(
             format=FORMAT,
             version=version,
@@ -221,8 +227,11 @@ def _verify_files(path: Path, manifest: Manifest) -> None:
         raise CheckpointError(f"{path / MANIFEST}: files: '{POLICY_FILE}' is missing")
     for name, record in manifest.files.items():
         file = path / name
-        if Path(name).name != name or not name.endswith(".safetensors"):
-            raise CheckpointError(f"{path / MANIFEST}: files: '{name}' is not the name of a safetensors file")
+        if Path(name).name != name or not (name.endswith(".safetensors") or name == CRITIC_FILE):
+            raise CheckpointError(
+                f"{path / MANIFEST}: files: '{name}' is neither the name of a safetensors file "
+                f"nor '{CRITIC_FILE}'"
+            )
         if not file.is_file():
             raise CheckpointError(f"{file}: is missing; the checkpoint is not complete, copy it again")
         if file.stat().st_size != record.size:
@@ -264,4 +273,9 @@ def open_checkpoint(path: str | Path, specification: TaskSpecification | None = 
                 f"the task asks for {specification.chunk.length}"
             )
     _verify_files(path, manifest)
+    if CRITIC_FILE in manifest.files:
+        try:
+            read_critic_graph((path / CRITIC_FILE).read_bytes(), stored)
+        except CriticGraphError as error:
+            raise CheckpointError(f"{path / CRITIC_FILE}: {error}") from error
     return Checkpoint(path, manifest, stored)

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 
 
-def sampling_noise(seed: int, stamp_ns: int, length: int, dimension: int) -> np.ndarray:
+def sampling_noise(seed: int, stamp_ns: int, length: int, dimension: int, candidate: int = 0) -> np.ndarray:
     """Standard normal noise (length, dimension) float32: a pure function of seed and observation stamp.
 
-    A chunk therefore does not depend on how often, or when, the policy was asked.
+    A chunk therefore does not depend on how often, or when, the policy was asked. Several candidates for one
+    observation are numbered; the first one is what a policy with a single candidate draws.
     """
-    generator = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, stamp_ns])))
+    # A key, not a third word of entropy: that would meet the words of other stamps.
+    key = (candidate,) if candidate else ()
+    generator = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, stamp_ns], spawn_key=key)))
     return generator.standard_normal((length, dimension), dtype=np.float32)
 
 
@@ -23,6 +26,23 @@ class Epoch:
 
     number: int
     start_ns: int
+
+
+class ChunkCounter:
+    """Numbers chunks 1, 2, ... within their epoch.
+
+    Not over all epochs: whether the final observation of the last one was still planned for is chance.
+    """
+
+    def __init__(self) -> None:
+        """No chunk yet."""
+        self._epoch, self._number = 0, 0
+
+    def next(self, epoch: int) -> int:
+        """Number of the next chunk of an epoch."""
+        self._number = self._number + 1 if epoch == self._epoch else 1
+        self._epoch = epoch
+        return self._number
 
 
 class ChunkSchedule:

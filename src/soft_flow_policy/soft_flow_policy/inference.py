@@ -1,12 +1,13 @@
-"""Inference at batch 1: the policy as an ONNX Runtime session, or in PyTorch where that is not possible.
+"""Inference for one observation: the policy as an ONNX Runtime session, or in PyTorch where that fails.
 
-The graph is exported once, into memory, when a checkpoint is loaded; weights are initializers under their
-PyTorch names and are put in when a session starts, so that `OnnxSession.swap_weights` needs no other export.
+The graph is exported once, into memory, when a checkpoint is loaded. Weights are initializers of it under
+their PyTorch names, so that other weights need a new session (a tenth of a second) but no new export (a
+second). `prepare` makes such a session beside the one that acts, so a thread of its own can do it; to take it
+over is to use it instead, at a moment that the caller chooses.
 """
 
 import copy
-import io
-import time
+import threading
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,31 +18,26 @@ import onnx
 import onnx.numpy_helper
 import onnxruntime
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from soft_flow_policy.observation_encoder import ObservationBatch
+from soft_flow_policy.graph_export import PREFIX, PolicyGraph, distinct_weights, example_inputs, export_graph
 from soft_flow_policy.policy import FlowPolicy
-
-OPSET = 17
-PREFIX = "policy."  # of the weights' names in the graph
 
 
 class InferenceError(RuntimeError):
-    """The policy's answer cannot be used."""
+    """The policy's, or the critic's, answer cannot be used."""
 
 
 @dataclass(frozen=True)
-class PlannedChunk:
-    """Answer of the policy to one observation.
+class SampledChunks:
+    """What a session answers to one observation.
 
-    actions: (T, A) float32, contract space, not clipped.
-    log_prob: exact log density of these actions at temperature 1, contract space, nats.
-    inference_time: s.
+    actions: (N, T, A) float32, contract space, not clipped.
+    log_prob: (N,) exact log densities of these actions at temperature 1, contract space, nats.
     """
 
     actions: np.ndarray
-    log_prob: float
-    inference_time: float
+    log_prob: np.ndarray
 
 
 class InferenceSession(Protocol):
@@ -49,19 +45,19 @@ class InferenceSession(Protocol):
 
     runtime: str
 
-    def plan(
+    def sample(
         self,
         proprioception: np.ndarray,
         images: Mapping[str, np.ndarray],
         noise: np.ndarray,
         temperature: float,
-    ) -> PlannedChunk:
-        """Plan a chunk.
+    ) -> SampledChunks:
+        """Sample the candidate chunks for an observation.
 
         Args:
             proprioception: (P,) float32.
             images: camera name -> (H, W, 3) uint8.
-            noise: (T, A) float32, standard normal.
+            noise: (N, T, A) float32, standard normal; N is what the session was made for.
             temperature: factor on the noise.
 
         Raises:
@@ -69,75 +65,37 @@ class InferenceSession(Protocol):
         """
         ...
 
+    def prepare(self, state: Mapping[str, Tensor]) -> "InferenceSession":
+        """A session of the same graph with other weights, warmed up by one inference; this one is untouched.
 
-class PolicyGraph(nn.Module):
-    """The policy as a function of plain tensors, for one observation."""
+        May run in another thread while this session samples.
 
-    def __init__(self, policy: FlowPolicy, denoise: bool) -> None:
-        """Wrap `policy`; `denoise` as in `FlowPolicy.sample`."""
-        super().__init__()
-        self.policy, self.denoise = policy, denoise
+        Args:
+            state: state dictionary of a policy of the same configuration, see `unpack_weights`.
 
-    def forward(
-        self, noise: Tensor, temperature: Tensor, proprioception: Tensor, *images: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Noise (T, A), temperature (), proprioception (1, P), an image (1, H, W, 3) for each camera."""
-        observation: ObservationBatch = {
-            "proprioception": proprioception,
-            "images": dict(zip(self.policy.encoder.camera_names, images, strict=True)),
-        }
-        context = self.policy.encode(observation)[0]
-        previous = self.policy.previous_action(observation) if self.denoise else None
-        # Without a batch axis every product of the flow is a plain matrix product, the fastest at this size.
-        sample = self.policy.sample_given_context(
-            context, temperature, noise, previous_action=None if previous is None else previous[0]
-        )
-        return sample.actions, sample.log_prob
+        Raises:
+            InferenceError: a weight is missing, or the answer is not finite.
+        """
+        ...
 
 
-def distinct_weights(policy: FlowPolicy) -> FlowPolicy:
-    """A copy whose tensors all differ, because the exporter merges initializers that are equal by value."""
-    twin = copy.deepcopy(policy).eval()
-    generator = torch.Generator().manual_seed(0)
-    for tensor in twin.state_dict().values():
-        tensor.copy_(torch.rand(tensor.shape, generator=generator))
-    return twin
+class ChunkValue(Protocol):
+    """What a critic offers: it compares candidate chunks."""
 
+    def values(
+        self, proprioception: np.ndarray, images: Mapping[str, np.ndarray], chunks: np.ndarray
+    ) -> np.ndarray:
+        """Values (N,) of chunks, higher is better.
 
-def example_inputs(policy: FlowPolicy) -> dict[str, np.ndarray]:
-    """Inputs of the right names, shapes and types, all zero."""
-    specification = policy.specification
-    inputs: dict[str, np.ndarray] = {
-        "noise": np.zeros((policy.length, policy.dimension), np.float32),
-        "temperature": np.zeros((), np.float32),
-        "proprioception": np.zeros((1, specification.proprioception_dimension), np.float32),
-    }
-    sizes = {camera.name: (camera.height, camera.width) for camera in specification.observation.cameras}
-    for name in policy.encoder.camera_names:
-        inputs[f"image_{name}"] = np.zeros((1, *sizes[name], 3), np.uint8)
-    return inputs
+        Args:
+            proprioception: (P,) float32.
+            images: camera name -> (H, W, 3) uint8.
+            chunks: (N, T, A) float32, contract space, clipped as they would be executed.
 
-
-def export_graph(module: nn.Module, inputs: Mapping[str, np.ndarray], outputs: list[str]) -> bytes:
-    """An ONNX graph of `module`, whose weights keep their names, as bytes.
-
-    The TorchScript exporter is chosen on purpose: it takes a second, needs no further package, and leaves
-    weights as named initializers as long as it folds no constants (ONNX Runtime folds them when it loads).
-    """
-    file = io.BytesIO()
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            module,
-            tuple(torch.from_numpy(np.asarray(value)) for value in inputs.values()),
-            file,  # type: ignore[arg-type]  # this exporter writes to memory too
-            dynamo=False,
-            opset_version=OPSET,
-            do_constant_folding=False,
-            input_names=list(inputs),
-            output_names=outputs,
-        )
-    return file.getvalue()
+        Raises:
+            InferenceError: a value is not finite.
+        """
+        ...
 
 
 def start_runtime(graph: bytes) -> onnxruntime.InferenceSession:
@@ -149,109 +107,150 @@ def start_runtime(graph: bytes) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
-class OnnxSession:
-    """A policy in ONNX Runtime."""
+class WeightlessGraph:
+    """An exported policy into which weights are put: what all its sessions share."""
 
-    runtime = "onnxruntime"
-
-    def __init__(self, policy: FlowPolicy, denoise: bool) -> None:
-        """Export the policy and warm up."""
-        self._cameras = policy.encoder.camera_names
-        inputs = example_inputs(policy)
-        graph = PolicyGraph(distinct_weights(policy), denoise)
-        self._graph = onnx.load_from_string(export_graph(graph, inputs, ["actions", "log_prob"]))
-        initializers = {item.name: item for item in self._graph.graph.initializer}
+    def __init__(self, policy: FlowPolicy, denoise: bool, candidates: int) -> None:
+        """Export the policy, a second's work."""
+        self.cameras = policy.encoder.camera_names
+        self.inputs = example_inputs(policy, candidates)
+        module = PolicyGraph(distinct_weights(policy), denoise, candidates)
+        self._model = onnx.load_from_string(export_graph(module, self.inputs, ["actions", "log_prob"]))
+        initializers = {item.name: item for item in self._model.graph.initializer}
         self._weights = {
             name: initializers[PREFIX + name] for name in policy.state_dict() if PREFIX + name in initializers
         }
-        self.swap_weights(policy.state_dict())
-        self._session.run(None, inputs)
+        self._lock = threading.Lock()  # the model is one buffer for whoever prepares
 
-    def swap_weights(self, state: Mapping[str, Tensor]) -> None:
-        """Take over the weights of a policy of the same configuration (its state dictionary), not exporting.
+    def start(self, state: Mapping[str, Tensor]) -> onnxruntime.InferenceSession:
+        """A runtime with these weights.
 
         Raises:
             InferenceError: a weight of the graph is missing in `state`.
         """
-        for name, initializer in self._weights.items():
-            if name not in state:
-                raise InferenceError(
-                    f"weights: tensor '{name}' is missing; they belong to another configuration"
-                )
-            initializer.CopyFrom(onnx.numpy_helper.from_array(state[name].detach().numpy(), PREFIX + name))
-        self._session = start_runtime(self._graph.SerializeToString())
+        with self._lock:
+            for name, initializer in self._weights.items():
+                if name not in state:
+                    raise InferenceError(
+                        f"weights: tensor '{name}' is missing; they belong to another configuration"
+                    )
+                values = state[name].detach().cpu().numpy()
+                initializer.CopyFrom(onnx.numpy_helper.from_array(values, PREFIX + name))
+            graph = self._model.SerializeToString()
+        return start_runtime(graph)
 
-    def plan(
+
+class OnnxSession:
+    """A policy in ONNX Runtime, warmed up by one inference."""
+
+    runtime = "onnxruntime"
+
+    def __init__(self, graph: WeightlessGraph, state: Mapping[str, Tensor]) -> None:
+        """Put a state dictionary into the graph and warm up.
+
+        Raises:
+            InferenceError: a weight is missing, or the answer is not finite.
+        """
+        self._graph = graph
+        self._session = graph.start(state)
+        _checked(*self._session.run(None, graph.inputs))
+
+    @classmethod
+    def export(cls, policy: FlowPolicy, denoise: bool, candidates: int = 1) -> "OnnxSession":
+        """A session of a new graph; arguments as in `make_session`."""
+        return cls(WeightlessGraph(policy, denoise, candidates), policy.state_dict())
+
+    def sample(
         self,
         proprioception: np.ndarray,
         images: Mapping[str, np.ndarray],
         noise: np.ndarray,
         temperature: float,
-    ) -> PlannedChunk:
+    ) -> SampledChunks:
         """See `InferenceSession`."""
-        start = time.perf_counter()
         inputs = {
             "noise": noise,
             "temperature": np.asarray(temperature, np.float32),
             "proprioception": proprioception[None],
         }
-        inputs.update({f"image_{name}": images[name][None] for name in self._cameras})
-        actions, log_prob = self._session.run(None, inputs)
-        return _checked(actions, float(log_prob), start)
+        inputs.update({f"image_{name}": images[name][None] for name in self._graph.cameras})
+        return _checked(*self._session.run(None, inputs))
+
+    def prepare(self, state: Mapping[str, Tensor]) -> "OnnxSession":
+        """See `InferenceSession`."""
+        return OnnxSession(self._graph, state)
 
 
 class TorchSession:
-    """A policy in PyTorch: slower, always there."""
+    """A policy in PyTorch, warmed up by one inference: slower, always there."""
 
     runtime = "torch"
 
-    def __init__(self, policy: FlowPolicy, denoise: bool) -> None:
-        """Wrap the policy and warm up."""
-        self._cameras = policy.encoder.camera_names
-        self._graph = PolicyGraph(policy.eval(), denoise)
-        with torch.inference_mode():
-            self._graph(*(torch.from_numpy(np.asarray(value)) for value in example_inputs(policy).values()))
+    def __init__(self, policy: FlowPolicy, denoise: bool, candidates: int = 1) -> None:
+        """Wrap the policy and warm up; arguments as in `make_session`.
 
-    def plan(
+        Raises:
+            InferenceError: the answer is not finite.
+        """
+        self._policy, self._denoise, self._candidates = policy.eval(), denoise, candidates
+        self._graph = PolicyGraph(self._policy, denoise, candidates)
+        self._run(*example_inputs(policy, candidates).values())
+
+    def _run(self, *inputs: np.ndarray) -> SampledChunks:
+        with torch.inference_mode():
+            actions, log_prob = self._graph(*(torch.from_numpy(np.asarray(value)) for value in inputs))
+        return _checked(actions.numpy(), log_prob.numpy())
+
+    def sample(
         self,
         proprioception: np.ndarray,
         images: Mapping[str, np.ndarray],
         noise: np.ndarray,
         temperature: float,
-    ) -> PlannedChunk:
+    ) -> SampledChunks:
         """See `InferenceSession`."""
-        start = time.perf_counter()
-        with torch.inference_mode():
-            actions, log_prob = self._graph(
-                torch.from_numpy(noise),
-                torch.tensor(temperature, dtype=torch.float32),
-                torch.from_numpy(proprioception)[None],
-                *(torch.from_numpy(np.ascontiguousarray(images[name]))[None] for name in self._cameras),
-            )
-        return _checked(actions.numpy(), float(log_prob), start)
+        pictures = [np.ascontiguousarray(images[name])[None] for name in self._policy.encoder.camera_names]
+        return self._run(noise, np.asarray(temperature, np.float32), proprioception[None], *pictures)
+
+    def prepare(self, state: Mapping[str, Tensor]) -> "TorchSession":
+        """See `InferenceSession`."""
+        policy = copy.deepcopy(self._policy)
+        try:
+            policy.load_state_dict(dict(state))
+        except RuntimeError as error:  # PyTorch's kind for missing names and other shapes
+            raise InferenceError(f"weights: they belong to another configuration: {error}") from error
+        return TorchSession(policy, self._denoise, self._candidates)
 
 
-def _checked(actions: np.ndarray, log_prob: float, start: float) -> PlannedChunk:
-    if not (np.all(np.isfinite(actions)) and np.isfinite(log_prob)):
+def _checked(actions: np.ndarray, log_prob: np.ndarray) -> SampledChunks:
+    if not (np.all(np.isfinite(actions)) and np.all(np.isfinite(log_prob))):
         raise InferenceError("the policy's answer is not finite: the weights or the observation are damaged")
-    return PlannedChunk(actions, log_prob, time.perf_counter() - start)
+    return SampledChunks(actions, log_prob)
 
 
-def make_session(policy: FlowPolicy, denoise: bool, runtime: str = "auto") -> InferenceSession:
-    """A session of the wanted runtime: 'onnxruntime', 'torch', or 'auto' (the first that works).
+def make_session(
+    policy: FlowPolicy, denoise: bool, runtime: str = "auto", candidates: int = 1
+) -> InferenceSession:
+    """A session.
+
+    Args:
+        policy: with its weights.
+        denoise: as in `FlowPolicy.sample`.
+        runtime: 'onnxruntime', 'torch', or 'auto' (the first that works).
+        candidates: N, chunks that are sampled for every observation.
 
     Raises:
         ValueError: another runtime.
         RuntimeError: 'onnxruntime' is wanted and does not work.
     """
     if runtime == "torch":
-        return TorchSession(policy, denoise)
+        return TorchSession(policy, denoise, candidates)
     if runtime not in ("auto", "onnxruntime"):
         raise ValueError(f"runtime: expected 'auto', 'onnxruntime' or 'torch', got '{runtime}'")
     try:
-        return OnnxSession(policy, denoise)
+        return OnnxSession.export(policy, denoise, candidates)
     except Exception as error:  # the exporter and the runtime raise many kinds
         if runtime == "onnxruntime":
             raise RuntimeError(f"ONNX Runtime cannot run this policy: {error}") from error
         warnings.warn(f"ONNX Runtime cannot run this policy, PyTorch takes over: {error}", stacklevel=2)
-        return TorchSession(policy, denoise)
+        return TorchSession(policy, denoise, candidates)

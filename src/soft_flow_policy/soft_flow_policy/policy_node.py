@@ -1,14 +1,15 @@
 """Lifecycle node that answers observations with action chunks."""
 
-import array
 import time
 from collections import deque
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.subscription import Subscription
 from std_msgs.msg import String
 
 from soft_flow_contract import topics
@@ -19,40 +20,26 @@ from soft_flow_contract.graph_node import (
     Readiness,
     declare_parameters,
     diagnostic_status,
-    parameter,
     run_node,
 )
 from soft_flow_contract.message_conversion import (
     from_observation_message,
     require_same_specification,
-    to_duration,
     to_nanoseconds,
 )
 from soft_flow_contract.task_specification import TaskSpecification
-from soft_flow_msgs.msg import ActionChunk, ArbiterState, Observation, PolicyHeartbeat
+from soft_flow_msgs.msg import ActionChunk, ArbiterState, Observation, PolicyHeartbeat, PolicyWeights
 from soft_flow_msgs.srv import LoadCheckpoint
-from soft_flow_policy.chunk_schedule import ChunkSchedule, Epoch
-from soft_flow_policy.inference import InferenceError, PlannedChunk
+from soft_flow_policy.chunk_schedule import ChunkCounter, ChunkSchedule, Epoch
+from soft_flow_policy.inference import InferenceError
+from soft_flow_policy.message_conversion import to_chunk_message, weights_from_bytes
+from soft_flow_policy.policy_parameters import PolicyParameters
 from soft_flow_policy.served_policy import Sampling, ServedPolicy
+from soft_flow_policy.weights_intake import WeightsIntake
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+SYSTEM = Clock(clock_type=ClockType.SYSTEM_TIME)  # weights are stamped with it, in simulated time too
 LATENCIES = 1000  # chunks over which the latency percentiles are taken
-
-
-@dataclass(frozen=True)
-class PolicyParameters:
-    """Parameters of the node."""
-
-    checkpoint: str = parameter("", "folder of the checkpoint to serve")
-    seed: int = parameter(0, "seed of the sampling noise", 0, 2**31 - 1)
-    temperature: float = parameter(
-        1.0, "factor on the base variable; 1 samples the density, 0 its centre", 0.0, 2.0
-    )
-    denoise: bool = parameter(True, "remove the dequantization noise from the chunks that are executed")
-    runtime: str = parameter("auto", "auto, onnxruntime or torch")
-    autostart: bool = parameter(
-        True, "configure and activate by itself; a failure ends the node with status 1"
-    )
 
 
 class PolicyReadiness(Readiness):
@@ -77,8 +64,11 @@ class PolicyNode(LifecycleNode):
         self._newest: Observation | None = None
         self._arbiter: ArbiterState | None = None
         self._problem, self._chunks, self._refused = "", 0, 0
-        self._last_chunk = (0, 0)  # epoch and number of the last chunk
+        self._counter = ChunkCounter()
         self._latencies: deque[float] = deque(maxlen=LATENCIES)
+        self._weights_news = self.create_guard_condition(self._on_weights_news)
+        self._intake = WeightsIntake(self._weights_news.trigger, lambda: SYSTEM.now().nanoseconds)
+        self._weights_subscription: Subscription | None = None
         self._chunk_publisher = self.create_publisher(ActionChunk, topics.ACTION_CHUNK, topics.COMMAND)
         self._heartbeat_publisher = self.create_publisher(
             PolicyHeartbeat, topics.POLICY_HEARTBEAT, topics.COMMAND
@@ -114,6 +104,12 @@ class PolicyNode(LifecycleNode):
         except (ContractError, ValueError, RuntimeError) as error:
             self._set_problem(str(error))
             return FAILURE
+        if self.parameters.accept_weights:
+            # Only now, with a policy to compare with: late subscribers get the learner's last message. It is
+            # taken raw, to be decoded in the intake's thread.
+            self._weights_subscription = self.create_subscription(
+                PolicyWeights, topics.POLICY_WEIGHTS, self._on_weights, topics.STATE, raw=True
+            )
         return SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -128,6 +124,10 @@ class PolicyNode(LifecycleNode):
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Let go of the checkpoint."""
+        if self._weights_subscription is not None:
+            self.destroy_subscription(self._weights_subscription)
+            self._weights_subscription = None
+        self._intake.serve(None)
         self.policy = self._schedule = None
         return SUCCESS
 
@@ -140,18 +140,20 @@ class PolicyNode(LifecycleNode):
         """Replace the served policy by a checkpoint; the old one stays if it cannot be used."""
         p = self.parameters
         start = time.monotonic()
-        policy = ServedPolicy(path, Sampling(p.seed, p.temperature, p.denoise), p.runtime, self._task)
-        if p.runtime == "auto" and policy.session.runtime == "torch":
+        sampling = Sampling(p.seed, p.temperature, p.denoise, p.candidates)
+        policy = ServedPolicy(path, sampling, p.runtime, self._task)
+        if p.runtime == "auto" and policy.runtime == "torch":
             self.get_logger().warning(
                 "ONNX Runtime cannot run this policy; PyTorch takes over, which is slower"
             )
         self.policy = policy
+        self._intake.serve(policy)
         task = self._task or policy.specification
         self._schedule = ChunkSchedule(task.dt_ns, task.chunk.executed)
         self._follow_arbiter()
         self._problem = ""
         self.get_logger().info(
-            f"serves version {policy.version} of {path} in {policy.session.runtime}, "
+            f"serves version {policy.version} of {path} in {policy.runtime}, "
             f"loaded in {time.monotonic() - start:.1f} s"
         )
 
@@ -216,34 +218,36 @@ class PolicyNode(LifecycleNode):
             return True
         try:
             observation = from_observation_message(self._newest, self.policy.specification)
-            chunk = self.policy.plan(observation)
+            chunk = self._intake.plan(observation)
         except (ContractError, InferenceError) as error:
             self._refuse(error)
             return False
         self._chunks += 1
         self._problem = ""
         self._latencies.append(chunk.inference_time)
-        self._chunk_publisher.publish(self._message(chunk, self._newest, self.policy.version))
+        epoch = self._schedule.epoch.number
+        message = to_chunk_message(
+            chunk,
+            self._newest.header,
+            self.policy.version,
+            self.parameters.temperature,
+            epoch,
+            self._counter.next(epoch),
+        )
+        self._chunk_publisher.publish(message)
         self._schedule.planned()
         return True
 
-    def _message(self, chunk: PlannedChunk, observation: Observation, version: int) -> ActionChunk:
-        assert self._schedule is not None and self._schedule.epoch is not None
-        message = ActionChunk(header=observation.header, policy_version=version)
-        message.epoch = self._schedule.epoch.number
-        # Counted in its epoch: whether the final observation of the last one was still planned for is chance.
-        previous_epoch, number = self._last_chunk
-        message.chunk_id = number + 1 if previous_epoch == message.epoch else 1
-        self._last_chunk = (message.epoch, message.chunk_id)
-        message.horizon, message.action_dimension = chunk.actions.shape
-        clipped = np.clip(chunk.actions, -1.0, 1.0)
-        message.actions = array.array("f", clipped.ravel())
-        message.clipped = bool(np.any(clipped != chunk.actions))
-        message.log_prob = chunk.log_prob
-        message.temperature = self.parameters.temperature
-        message.value = float("nan")
-        message.inference_time = to_duration(int(chunk.inference_time * 1e9))
-        return message
+    def _on_weights(self, data: bytes) -> None:
+        self._intake.offer(partial(weights_from_bytes, data))
+
+    def _on_weights_news(self) -> None:
+        for news in self._intake.news():
+            if news.refused:
+                self.get_logger().error(f"{news.text}; the policy keeps its weights")
+            else:
+                self.get_logger().info(news.text)
+            self._diagnostics.publish()
 
     def _on_load_checkpoint(
         self, request: LoadCheckpoint.Request, response: LoadCheckpoint.Response
@@ -256,6 +260,11 @@ class PolicyNode(LifecycleNode):
             self.get_logger().error(f"load_checkpoint: {error}")
         response.policy_version = self.policy.version if self.policy else 0
         return response
+
+    def destroy_node(self) -> None:
+        """Wait for the intake's thread, then as usual."""
+        self._intake.close()
+        super().destroy_node()
 
     # Diagnostics.
 
@@ -276,8 +285,11 @@ class PolicyNode(LifecycleNode):
             values |= {
                 "checkpoint": self.policy.path,
                 "policy_version": self.policy.version,
-                "runtime": self.policy.session.runtime,
+                "run_id": self.policy.run_id,
+                "runtime": self.policy.runtime,
             }
+        if self.parameters.accept_weights:
+            values |= self._intake.report()
         if self._latencies:
             p50, p99 = np.quantile(self._latencies, [0.5, 0.99]) * 1e3
             values |= {"inference_p50_ms": f"{p50:.2f}", "inference_p99_ms": f"{p99:.2f}"}

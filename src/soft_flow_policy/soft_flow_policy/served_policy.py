@@ -1,5 +1,6 @@
-"""A checkpoint that is loaded and warm, ready to answer observations."""
+"""A checkpoint that is loaded and warm, ready to answer observations, and to take other weights over."""
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,9 +8,11 @@ import numpy as np
 
 from soft_flow_contract.steps import ObservationData
 from soft_flow_contract.task_specification import TaskSpecification
-from soft_flow_policy.checkpoint import CheckpointError, open_checkpoint
+from soft_flow_policy.checkpoint import CRITIC_FILE, Checkpoint, CheckpointError, open_checkpoint
 from soft_flow_policy.chunk_schedule import sampling_noise
-from soft_flow_policy.inference import InferenceSession, PlannedChunk, make_session
+from soft_flow_policy.chunk_value import OnnxChunkValue
+from soft_flow_policy.inference import ChunkValue, InferenceError, InferenceSession, make_session
+from soft_flow_policy.weights import WeightsError, WeightsRecord, unpack_weights
 
 
 @dataclass(frozen=True)
@@ -19,11 +22,48 @@ class Sampling:
     seed: of the noise.
     temperature: factor on the base variable, 1 samples the density.
     denoise: remove the dequantization noise from what is executed.
+    candidates: chunks to choose from; the critic chooses if there are several.
     """
 
     seed: int
     temperature: float
     denoise: bool
+    candidates: int = 1
+
+
+@dataclass(frozen=True)
+class PlannedChunk:
+    """Answer of the policy to one observation.
+
+    actions: (T, A) float32, contract space, not clipped.
+    log_prob: exact log density of these actions at temperature 1, contract space, nats.
+    inference_time: s, of all candidates and the critic.
+    value: of the chosen chunk by the critic, NaN without a choice.
+    """
+
+    actions: np.ndarray
+    log_prob: float
+    inference_time: float
+    value: float = float("nan")
+
+
+@dataclass(frozen=True)
+class PreparedWeights:
+    """Weights in a session that is warm.
+
+    run_id, version: see `WeightsRecord`; run_id is '' if the checkpoint names none.
+    published_ns: when they were sent, see `WeightsRecord`; 0 for those of a checkpoint.
+    """
+
+    session: InferenceSession
+    run_id: str
+    version: int
+    published_ns: int = 0
+
+    @property
+    def name(self) -> str:
+        """How messages call these weights."""
+        return f"weights version {self.version} of run '{self.run_id}'"
 
 
 class ServedPolicy:
@@ -35,34 +75,120 @@ class ServedPolicy:
         """Load, verify, export and warm up.
 
         Raises:
-            CheckpointError, SpecificationMismatch: it cannot be used, see `open_checkpoint`.
+            CheckpointError, SpecificationMismatch: it cannot be used, see `open_checkpoint`; it has no critic
+                to choose among several candidates.
         """
         if not path:
             raise CheckpointError("checkpoint: no path was given; set the parameter to a checkpoint folder")
         checkpoint = open_checkpoint(Path(path).expanduser(), specification)
+        self._critic = _critic(checkpoint, sampling.candidates)
         policy = checkpoint.policy()
-        self.path, self.version = path, checkpoint.manifest.version
-        self.specification = checkpoint.specification
-        self.session: InferenceSession = make_session(policy, sampling.denoise, runtime)
+        self.path, self.specification = path, checkpoint.specification
         self._sampling = sampling
+        # Without storage: only names, shapes and types are asked for.
+        self._state = {name: tensor.to("meta") for name, tensor in policy.state_dict().items()}
+        self._weights = PreparedWeights(
+            make_session(policy, sampling.denoise, runtime, sampling.candidates),
+            str(checkpoint.manifest.extra.get("run_id", "")),
+            checkpoint.manifest.version,
+        )
+
+    @property
+    def weights(self) -> PreparedWeights:
+        """What acts now."""
+        return self._weights
+
+    @property
+    def version(self) -> int:
+        """Version of the weights that act now."""
+        return self._weights.version
+
+    @property
+    def run_id(self) -> str:
+        """Training run of the weights that act now; '' if the checkpoint names none."""
+        return self._weights.run_id
+
+    @property
+    def runtime(self) -> str:
+        """Name of the runtime."""
+        return self._weights.session.runtime
+
+    def prepare(self, record: WeightsRecord, newest: PreparedWeights | None = None) -> PreparedWeights:
+        """Verify weights and warm them up, in any thread; what acts now goes on meanwhile.
+
+        Args:
+            record: the weights.
+            newest: the weights that these must be newer than; None: those that act now.
+
+        Raises:
+            WeightsError: they belong to another task, are not newer, fail a check of `unpack_weights`, or
+                their answer cannot be used.
+        """
+        newest = newest or self._weights
+        if record.specification_hash != self.specification.hash:
+            raise WeightsError(
+                f"{record.name}: specification {record.specification_hash[:12] or '(none)'}, expected "
+                f"{self.specification.hash[:12]} of {self.path}; train on the same task file"
+            )
+        if record.run_id == newest.run_id and record.version <= newest.version:
+            raise WeightsError(
+                f"{record.name}: not newer than version {newest.version}, which the policy has; "
+                "a learner that starts anew needs a run_id of its own"
+            )
+        try:
+            state = unpack_weights(record.data, record.sha256, self._state)
+            session = self._weights.session.prepare(state)
+        except (WeightsError, InferenceError) as error:
+            raise WeightsError(f"{record.name}: {error}") from error
+        return PreparedWeights(session, record.run_id, record.version, record.published_ns)
+
+    def take_over(self, prepared: PreparedWeights) -> PreparedWeights:
+        """Let prepared weights act from the next plan on, at once; returns those that acted until now."""
+        previous, self._weights = self._weights, prepared
+        return previous
 
     def plan(self, observation: ObservationData) -> PlannedChunk:
-        """The chunk for an observation: the same for the same stamp, observation and seed.
+        """The chunk for an observation: the same for the same stamp, observation, seed and weights.
 
         Raises:
             ObservationError: the observation does not fit the specification.
-            InferenceError: the answer is not finite.
+            InferenceError: an answer of policy or critic is not finite.
         """
         observation.require_valid(self.specification)
-        noise = sampling_noise(
-            self._sampling.seed,
-            observation.stamp_ns,
-            self.specification.chunk.length,
-            self.specification.action_dimension,
+        start = time.perf_counter()
+        sampling, chunk = (
+            self._sampling,
+            (self.specification.chunk.length, self.specification.action_dimension),
         )
-        return self.session.plan(
-            np.ascontiguousarray(observation.proprioception),
-            observation.images,
-            noise,
-            self._sampling.temperature,
+        noise = np.stack(
+            [
+                sampling_noise(sampling.seed, observation.stamp_ns, *chunk, candidate)
+                for candidate in range(sampling.candidates)
+            ]
         )
+        proprioception = np.ascontiguousarray(observation.proprioception)
+        samples = self._weights.session.sample(
+            proprioception, observation.images, noise, sampling.temperature
+        )
+        best, value = 0, float("nan")
+        if self._critic is not None:
+            # The critic was trained on what is executed: clipped chunks.
+            clipped = np.clip(samples.actions, -1.0, 1.0)
+            values = self._critic.values(proprioception, observation.images, clipped)
+            best = int(np.argmax(values))
+            value = float(values[best])
+        duration = time.perf_counter() - start
+        return PlannedChunk(samples.actions[best], float(samples.log_prob[best]), duration, value)
+
+
+def _critic(checkpoint: Checkpoint, candidates: int) -> ChunkValue | None:
+    """The critic that chooses among `candidates` chunks; None where there is nothing to choose."""
+    if candidates == 1:
+        return None
+    data = checkpoint.critic()
+    if data is None:
+        raise CheckpointError(
+            f"{checkpoint.path}: has no '{CRITIC_FILE}' to choose among {candidates} candidates; "
+            "set candidates to 1, or serve a checkpoint of a stage that trains a critic"
+        )
+    return OnnxChunkValue(data, checkpoint.specification, candidates)

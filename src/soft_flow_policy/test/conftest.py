@@ -1,3 +1,4 @@
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import torch
 from soft_flow_contract.task_specification import TaskSpecification
 from soft_flow_policy.policy import FlowPolicy
 from soft_flow_policy.policy_config import FlowPolicyConfig
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 TASK_FILE = Path(__file__).parents[3] / "config" / "tasks" / "scissors.yaml"
 

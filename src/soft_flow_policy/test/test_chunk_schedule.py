@@ -1,6 +1,6 @@
 import numpy as np
 
-from soft_flow_policy.chunk_schedule import ChunkSchedule, Epoch, sampling_noise
+from soft_flow_policy.chunk_schedule import ChunkCounter, ChunkSchedule, Epoch, sampling_noise
 
 DT = 50_000_000
 
@@ -56,3 +56,18 @@ def test_noise_is_a_function_of_seed_and_stamp_alone() -> None:
     assert not np.array_equal(sampling_noise(1, DT, 16, 23), sampling_noise(2, DT, 16, 23))
     many = np.stack([sampling_noise(0, k * DT, 16, 23) for k in range(100)])
     assert abs(many.mean()) < 0.02 and abs(many.std() - 1) < 0.02
+
+
+def test_candidates_have_noise_of_their_own_and_the_first_is_that_of_a_single_one() -> None:
+    single = sampling_noise(1, DT, 16, 23)
+    assert np.array_equal(sampling_noise(1, DT, 16, 23, candidate=0), single)
+    # What versions without candidates drew: old seeds keep their chunks.
+    generator = np.random.Generator(np.random.Philox(np.random.SeedSequence([1, DT])))
+    assert np.array_equal(single, generator.standard_normal((16, 23), dtype=np.float32))
+    drawn = [sampling_noise(1, tick * DT, 16, 23, candidate) for tick in range(4) for candidate in range(64)]
+    assert len({noise.tobytes() for noise in drawn}) == 4 * 64
+
+
+def test_chunks_are_numbered_within_their_epoch() -> None:
+    counter = ChunkCounter()
+    assert [counter.next(epoch) for epoch in (3, 3, 4, 5, 5)] == [1, 2, 1, 1, 2]

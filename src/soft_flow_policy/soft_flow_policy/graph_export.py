@@ -1,0 +1,100 @@
+"""The policy as an ONNX graph whose weights are initializers under their PyTorch names."""
+
+import copy
+import io
+import warnings
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from soft_flow_policy.observation_encoder import ObservationBatch
+from soft_flow_policy.policy import FlowPolicy
+
+OPSET = 17
+PREFIX = "policy."  # of the weights' names in the graph
+
+
+class PolicyGraph(nn.Module):
+    """The policy as a function of plain tensors: N chunks for one observation."""
+
+    def __init__(self, policy: FlowPolicy, denoise: bool, candidates: int = 1) -> None:
+        """Wrap `policy`; `denoise` as in `FlowPolicy.sample`; `candidates` is N."""
+        super().__init__()
+        self.policy, self.denoise, self.candidates = policy, denoise, candidates
+
+    def forward(
+        self, noise: Tensor, temperature: Tensor, proprioception: Tensor, *images: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Noise (N, T, A), temperature (), proprioception (1, P), an image (1, H, W, 3) for each camera.
+
+        Returns actions (N, T, A) and their log densities (N,), as `ChunkSample`.
+        """
+        observation: ObservationBatch = {
+            "proprioception": proprioception,
+            "images": dict(zip(self.policy.encoder.camera_names, images, strict=True)),
+        }
+        context = self.policy.encode(observation)  # once, however many candidates there are
+        previous = self.policy.previous_action(observation) if self.denoise else None
+        if self.candidates == 1:
+            # Without a batch axis every product of the flow is a plain matrix product, the fastest.
+            single = self.policy.sample_given_context(
+                context[0],
+                temperature,
+                noise[0],
+                previous_action=None if previous is None else previous[0],
+            )
+            return single.actions.unsqueeze(0), single.log_prob.unsqueeze(0)
+        sample = self.policy.sample_given_context(
+            context.expand(self.candidates, -1),
+            temperature,
+            noise,
+            previous_action=None if previous is None else previous.expand(self.candidates, -1),
+        )
+        return sample.actions, sample.log_prob
+
+
+def distinct_weights(policy: FlowPolicy) -> FlowPolicy:
+    """A copy whose tensors all differ, because the exporter merges initializers that are equal by value."""
+    twin = copy.deepcopy(policy).eval()
+    generator = torch.Generator().manual_seed(0)
+    for tensor in twin.state_dict().values():
+        tensor.copy_(torch.rand(tensor.shape, generator=generator))
+    return twin
+
+
+def example_inputs(policy: FlowPolicy, candidates: int = 1) -> dict[str, np.ndarray]:
+    """Inputs of the right names, shapes and types, all zero."""
+    specification = policy.specification
+    inputs: dict[str, np.ndarray] = {
+        "noise": np.zeros((candidates, policy.length, policy.dimension), np.float32),
+        "temperature": np.zeros((), np.float32),
+        "proprioception": np.zeros((1, specification.proprioception_dimension), np.float32),
+    }
+    sizes = {camera.name: (camera.height, camera.width) for camera in specification.observation.cameras}
+    for name in policy.encoder.camera_names:
+        inputs[f"image_{name}"] = np.zeros((1, *sizes[name], 3), np.uint8)
+    return inputs
+
+
+def export_graph(module: nn.Module, inputs: Mapping[str, np.ndarray], outputs: list[str]) -> bytes:
+    """An ONNX graph of `module`, whose weights keep their names, as bytes.
+
+    The TorchScript exporter is chosen on purpose: it takes a second, needs no further package, and leaves
+    weights as named initializers as long as it folds no constants (ONNX Runtime folds them when it loads).
+    """
+    file = io.BytesIO()
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module,
+            tuple(torch.from_numpy(np.asarray(value)) for value in inputs.values()),
+            file,  # type: ignore[arg-type]  # this exporter writes to memory too
+            dynamo=False,
+            opset_version=OPSET,
+            do_constant_folding=False,
+            input_names=list(inputs),
+            output_names=outputs,
+        )
+    return file.getvalue()

@@ -1,0 +1,117 @@
+"""Weights that travel from a learner to a policy: packing, and the checks before anything flies them.
+
+They are safetensors, numbers only. The receiver trusts nothing and checks the hash, every name, shape
+and type, and that every number is finite.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from soft_flow_contract.errors import ContractError
+from soft_flow_policy.policy import FlowPolicy
+
+
+class WeightsError(ContractError):
+    """Weights cannot be taken over; the message names what is wrong with them."""
+
+
+@dataclass(frozen=True)
+class WeightsRecord:
+    """A policy's weights on their way.
+
+    run_id: of the training that made them; versions are comparable within a run only.
+    parent_version: version that they were trained on from.
+    version: rising within a run.
+    specification_hash: of the task that they were trained for.
+    sha256: of `data`, 64 hexadecimal digits.
+    data: safetensors.
+    published_ns: when they were sent, ns since the epoch of the system's clock; 0 if not known.
+    """
+
+    run_id: str
+    parent_version: int
+    version: int
+    specification_hash: str
+    sha256: str
+    data: bytes
+    published_ns: int = 0
+
+    @property
+    def name(self) -> str:
+        """How messages call these weights."""
+        return f"weights version {self.version} of run '{self.run_id}'"
+
+
+def pack_weights(policy: FlowPolicy) -> bytes:
+    """The whole state of a policy, normalizers included, as safetensors: the same for the same numbers."""
+    state = policy.state_dict()
+    return safetensors.torch.save(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    )
+
+
+def record_weights(
+    policy: FlowPolicy, run_id: str, version: int, parent_version: int = 0, published_ns: int = 0
+) -> WeightsRecord:
+    """A policy's weights, ready to be sent. Arguments as in `WeightsRecord`."""
+    data = pack_weights(policy)
+    digest = hashlib.sha256(data).hexdigest()
+    return WeightsRecord(
+        run_id, parent_version, version, policy.specification.hash, digest, data, published_ns
+    )
+
+
+def unpack_weights(data: bytes, sha256: str, policy_state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The state dictionary in `data`, after checking all of it.
+
+    Args:
+        data: safetensors, see `pack_weights`.
+        sha256: of `data`.
+        policy_state: what the receiving policy's state dictionary looks like; only names, shapes and types
+            count, so tensors without storage (device 'meta') do.
+
+    Raises:
+        WeightsError: another hash, no safetensors, a missing or unknown tensor, another shape or type, or a
+            number that is not finite.
+    """
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != sha256:
+        raise WeightsError(
+            f"SHA-256: expected {sha256 or '(none)'}, got {digest} of {len(data)} bytes; "
+            "they were damaged on the way, send them again"
+        )
+    try:
+        state = safetensors.torch.load(data)
+    except (safetensors.SafetensorError, KeyError) as error:  # KeyError: a type that PyTorch does not have
+        raise WeightsError(f"{len(data)} bytes that are not safetensors: {error}") from error
+    misfit = find_misfit(state, policy_state)
+    if misfit is not None:
+        raise WeightsError(misfit)
+    return state
+
+
+def find_misfit(state: Mapping[str, Tensor], policy_state: Mapping[str, Tensor]) -> str | None:
+    """What keeps `state` from being loaded into a policy: the first tensor, by name, that does not fit.
+
+    Args:
+        state: tensors to load.
+        policy_state: the policy's own state dictionary, see `unpack_weights`.
+    """
+    for name in sorted(policy_state.keys() | state.keys()):
+        if name not in state:
+            return f"tensor '{name}' is missing"
+        if name not in policy_state:
+            return f"tensor '{name}' is not part of this policy configuration"
+        own, tensor = policy_state[name], state[name]
+        if own.shape != tensor.shape:
+            return f"tensor '{name}': expected shape {tuple(own.shape)}, got {tuple(tensor.shape)}"
+        if own.dtype != tensor.dtype:
+            return f"tensor '{name}': expected type {own.dtype}, got {tensor.dtype}"
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            return f"tensor '{name}' has values that are not finite; training diverged"
+    return None
