@@ -16,9 +16,12 @@ setup(
     zip_safe=True,
     maintainer="SOFT-FLOW maintainers",
     maintainer_email="maintainers@soft-flow.dev",
-    description="Reads episode bags and trains the policy from them.",
+    description="The chunked critic, the four stages, replay, offline trainer and learner node.",
     license="Apache-2.0",
     entry_points={
-        "console_scripts": [],
+        "console_scripts": [
+            "learner_node = soft_flow_learner.online.learner_node:main",
+            "bag_player_node = soft_flow_learner.stream.bag_player_node:main",
+        ],
     },
 )

@@ -1,0 +1,1 @@
+"""The learner beside the running robot."""

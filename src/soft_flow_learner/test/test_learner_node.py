@@ -1,0 +1,204 @@
+"""learner_node in a graph: what bags played to it leave in the replay, and the weights that come out."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import rclpy
+import torch
+import yaml
+from bag_maker import make_transitions, small_specification, write_episode
+from domain_coordinator import domain_id
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.serialization import serialize_message
+from std_msgs.msg import String
+
+from soft_flow_contract import topics
+from soft_flow_contract.errors import ContractError
+from soft_flow_contract.graph_node import STEADY
+from soft_flow_learner.learner_config import LearnerConfig
+from soft_flow_learner.online.learner_node import LearnerNode
+from soft_flow_learner.replay.replay_buffer import ReplayBuffer
+from soft_flow_learner.replay.replay_ingest import fill_from_bags
+from soft_flow_learner.replay.step_layout import StepLayout
+from soft_flow_learner.stream.bag_player_node import BagPlayerNode
+from soft_flow_learner.stream.label_corrections import LabelCorrection
+from soft_flow_msgs.msg import PolicyWeights, Transition
+from soft_flow_policy.checkpoint import save_checkpoint
+from soft_flow_policy.message_conversion import from_weights_message
+from soft_flow_policy.policy import FlowPolicy
+from soft_flow_policy.weights import unpack_weights
+
+SPECIFICATION = small_specification()
+CONFIG = {
+    "policy": {"flow": {"blocks": 2, "width": 8}, "context_width": 16},
+    "algorithm": {"critic": {"width": 8}},
+    "stages": {"online": {"batch": 8}, "replay_steps": 500},
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Bags to begin with, bags to be played, a policy, a configuration."""
+    path = tmp_path_factory.mktemp("learner-node")
+    write_episode(path / "bags" / "first", SPECIFICATION, seed=0)
+    for seed in range(10, 13):
+        outcome = "failure" if seed == 11 else "success"
+        write_episode(path / "played" / f"episode-{seed}", SPECIFICATION, seed=seed, outcome=outcome)
+    (path / "learner.yaml").write_text(yaml.safe_dump(CONFIG))
+    torch.manual_seed(0)
+    policy = FlowPolicy(LearnerConfig.from_mapping(CONFIG, "test").policy, SPECIFICATION)
+    policy.fit_normalizers(
+        torch.randn(20, SPECIFICATION.proprioception_dimension), torch.rand(20, 4, 8) - 0.5
+    )
+    save_checkpoint(path / "policy", policy, version=5, step=5, stage="imitation")
+    return path
+
+
+class Graph:
+    """A learner, and whatever a test adds, in a domain of its own."""
+
+    def __init__(self, domain: int, folder: Path, output: Path) -> None:
+        self.context, self.folder, self.output = Context(), folder, output
+        rclpy.init(context=self.context, domain_id=domain)
+        self.executor = SingleThreadedExecutor(context=self.context)
+        self.listener = Node("listener", context=self.context)
+        self.weights: list[PolicyWeights] = []
+        self.listener.create_subscription(
+            PolicyWeights, topics.POLICY_WEIGHTS, self.weights.append, topics.STATE
+        )
+        self.executor.add_node(self.listener)
+        self.learner = self.start_learner()
+
+    def start_learner(self, **values: object) -> LearnerNode:
+        threads = torch.get_num_threads()
+        settings = {
+            "checkpoint": str(self.folder / "policy"),
+            "config": str(self.folder / "learner.yaml"),
+            "bags": str(self.folder / "bags"),
+            "output": str(self.output),
+            "niceness": 0,
+            "publish_period": 0.1,
+            **values,
+        }
+        learner = LearnerNode(
+            self.context, [Parameter(name, value=value) for name, value in settings.items()]
+        )
+        torch.set_num_threads(threads)
+        self.executor.add_node(learner)
+        return learner
+
+    def stop_learner(self) -> None:
+        self.executor.remove_node(self.learner)
+        self.learner.destroy_node()
+
+    def play(self, bags: Path) -> int:
+        player = BagPlayerNode(self.context, [Parameter("bags", value=str(bags))])
+        self.executor.add_node(player)
+        try:
+            with pytest.raises(SystemExit) as stop:
+                self.spin_until(lambda: False)
+        finally:
+            self.executor.remove_node(player)
+            player.destroy_node()
+        return int(stop.value.code or 0)
+
+    def spin_until(self, happened: Callable[[], object]) -> None:
+        end_ns = STEADY.now().nanoseconds + 60 * 10**9  # only there to end a broken run
+        while not happened():
+            self.executor.spin_once(timeout_sec=0.1)
+            assert STEADY.now().nanoseconds < end_ns, "it never happened"
+
+    @property
+    def buffer(self) -> ReplayBuffer:
+        return self.learner._run.buffer
+
+    def close(self) -> None:
+        self.stop_learner()
+        self.listener.destroy_node()
+        self.executor.shutdown()
+        rclpy.try_shutdown(context=self.context)
+
+
+@pytest.fixture
+def graph(folder: Path, tmp_path: Path) -> Iterator[Graph]:
+    with domain_id() as domain:
+        graph = Graph(domain, folder, tmp_path / "run")
+        yield graph
+        graph.close()
+
+
+def test_bags_played_through_the_topic_leave_what_reading_them_leaves(graph: Graph, folder: Path) -> None:
+    assert graph.play(folder / "played") == 0
+    graph.spin_until(lambda: len(graph.buffer.episodes) == 4)
+    direct = ReplayBuffer(StepLayout.from_specification(SPECIFICATION), 500)
+    for bags in ("bags", "played"):
+        fill_from_bags(direct, [folder / bags], SPECIFICATION)
+    assert graph.buffer.content_hash() == direct.content_hash()
+
+
+def test_bags_played_twice_are_stored_once(graph: Graph, folder: Path) -> None:
+    for _ in range(2):
+        assert graph.play(folder / "played") == 0
+    graph.spin_until(lambda: len(graph.buffer.episodes) == 4)
+    assert graph.learner._staging.committed_episodes == 3
+
+
+def test_weights_go_out_while_it_learns_and_fit_the_policy(graph: Graph, folder: Path) -> None:
+    graph.play(folder / "played")
+    graph.spin_until(lambda: graph.weights and graph.weights[-1].version > 0)
+    record = from_weights_message(graph.weights[-1])
+    policy = FlowPolicy(LearnerConfig.from_mapping(CONFIG, "test").policy, SPECIFICATION)
+    state = unpack_weights(record.data, record.sha256, policy.state_dict())
+    assert record.specification_hash == SPECIFICATION.hash
+    policy.load_state_dict(state)
+
+
+def test_a_late_policy_gets_the_last_weights(graph: Graph) -> None:
+    graph.spin_until(lambda: graph.weights)
+    late: list[PolicyWeights] = []
+    graph.listener.create_subscription(PolicyWeights, topics.POLICY_WEIGHTS, late.append, topics.STATE)
+    graph.spin_until(lambda: late)
+    assert late[0].sha256 == graph.weights[-1].sha256
+
+
+def test_a_learner_that_comes_back_goes_on_and_knows_its_episodes(graph: Graph, folder: Path) -> None:
+    graph.play(folder / "played")
+    graph.spin_until(lambda: graph.learner._worker.status().updates >= 36)
+    graph.stop_learner()
+    graph.learner = graph.start_learner(bags=f"{folder / 'bags'},{folder / 'played'}")
+    assert graph.learner._worker.status().updates >= 36
+    assert len(graph.buffer.episodes) == 4
+    assert graph.play(folder / "played") == 0
+    assert graph.learner._staging.committed_episodes == 0  # all were known
+
+
+def test_a_nan_transition_costs_its_episode_only(graph: Graph) -> None:
+    publisher = graph.listener.create_publisher(Transition, topics.TRANSITIONS, topics.TRANSITION_STREAM)
+    graph.spin_until(lambda: publisher.get_subscription_count())
+    for seed in (20, 21):
+        messages = make_transitions(SPECIFICATION, 6, seed)
+        if seed == 20:
+            messages[3].observation.proprioception[0] = float("nan")
+        for message in messages:
+            publisher.publish(serialize_message(message))
+    graph.spin_until(lambda: len(graph.buffer.episodes) == 2)
+    assert graph.learner._staging.dropped == 1
+    assert graph.buffer.episodes[-1].identifier == make_transitions(SPECIFICATION, 1, 21)[0].episode_id
+
+
+def test_a_corrected_label_reaches_the_replay(graph: Graph) -> None:
+    episode = graph.buffer.episodes[0]
+    publisher = graph.listener.create_publisher(String, topics.EPISODE_LABELS, topics.RECORDED)
+    graph.spin_until(lambda: publisher.get_subscription_count())
+    correction = LabelCorrection(stamp_ns=1, episode_id=episode.identifier, outcome="failure", source="test")
+    publisher.publish(String(data=correction.model_dump_json()))
+    graph.spin_until(lambda: graph.buffer.episodes[0].outcome == "failure")
+
+
+def test_a_learner_without_critic_and_without_data_says_what_to_give_it(graph: Graph) -> None:
+    with pytest.raises(ContractError, match="give the demonstrations"):
+        graph.start_learner(bags="", output=str(graph.output / "other"))
