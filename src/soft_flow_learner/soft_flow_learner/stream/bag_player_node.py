@@ -5,6 +5,7 @@ The bytes go out as they are in the bag; only an episode whose label was correct
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -87,8 +88,8 @@ class BagPlayerNode(Node):
     def _advance(self) -> None:
         """Send what is due and fits into the window; end when all is settled or nothing moves any more."""
         now_ns = STEADY.now().nanoseconds
-        if not self._account.sent and (absent := self._absent()):
-            self._require(now_ns, self.parameters.ready_timeout, NOT_READY, absent)
+        if not self._account.sent and self._absent():
+            self._require(now_ns, self.parameters.ready_timeout, NOT_READY, self._absent)
             return
         for _ in range(BURST):
             if not self._send_next(now_ns):
@@ -97,7 +98,7 @@ class BagPlayerNode(Node):
         if self._exhausted and self._account.settled:
             self._leave(INCOMPLETE if self._source.refused else 0)
         elif waits:
-            self._require(now_ns, self.parameters.stall_limit, INCOMPLETE, self._stalled())
+            self._require(now_ns, self.parameters.stall_limit, INCOMPLETE, self._stalled)
         else:
             self._moved_ns = now_ns
 
@@ -119,11 +120,11 @@ class BagPlayerNode(Node):
     def _fits(self) -> bool:
         return self._item is None or self._account.may_send(self._item.head.episode_id)
 
-    def _require(self, now_ns: int, limit_s: float, status: int, problem: str) -> None:
+    def _require(self, now_ns: int, limit_s: float, status: int, problem: Callable[[], str]) -> None:
         """End with the problem once nothing has moved for so long."""
         waited_s = (now_ns - self._moved_ns) * 1e-9
         if waited_s > limit_s:
-            self._leave(status, f"no progress of the learner for {waited_s:.1f} s: {problem}")
+            self._leave(status, f"no progress of the learner for {waited_s:.1f} s: {problem()}")
 
     def _absent(self) -> str:
         missing = self._readiness.missing()
