@@ -13,6 +13,7 @@ from soft_flow_contract.task_specification import TaskSpecification
 from soft_flow_learner.bag_reader import TRANSITIONS, find_bags, read_bag, require_specification
 from soft_flow_learner.episode import EncodedEpisode, Episode, assemble_episode, decode_episode
 from soft_flow_learner.errors import BagError, EpisodeError
+from soft_flow_learner.stream.label_corrections import LabelCorrections, load_corrections
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class BagIngest:
                 f"flag '{self.options.flag}' is no stage of task '{specification.task}': use one of {stages}"
             )
         self._known = frozenset(known)
+        self._corrections = LabelCorrections()
         self._seen: dict[str, Path] = {}
         self._kept: Counter[Path] = Counter()  # episodes by bag
 
@@ -86,7 +88,8 @@ class BagIngest:
             on_bag: called with (bags read, bags in all).
 
         Raises:
-            BagError: a root does not exist, or (with `strict`) a bag cannot be used.
+            BagError: a root does not exist, a corrected label beside the bags cannot be read, or (with
+                `strict`) a bag cannot be used.
             EpisodeError: with `strict`, an episode cannot be used.
         """
         return list(self.iterate(roots, on_bag))
@@ -105,6 +108,7 @@ class BagIngest:
             skip: bags that are not opened.
         """
         bags = [bag for bag in find_bags(roots) if bag not in skip]
+        self._corrections = load_corrections(bags)
         self.report.bags += len(bags)
         waiting: deque[tuple[Path, EncodedEpisode, Future[Episode]]] = deque()
         with ThreadPoolExecutor(self.options.threads) as pool:
@@ -168,7 +172,7 @@ class BagIngest:
             if identifier in self._known:
                 continue
             try:
-                record = assemble_episode(steps, self.specification)
+                record = assemble_episode(self._corrections.relabel(steps), self.specification)
                 if identifier in self._seen:
                     raise EpisodeError(f"it was already read from {self._seen[identifier]}")
             except EpisodeError as error:

@@ -107,7 +107,7 @@ def settings_from_arguments(arguments: argparse.Namespace) -> tuple[RunSettings,
         threads=arguments.threads or 2,
         stages=stages,
         policy=str(arguments.policy.absolute()) if arguments.policy else None,
-        updates=by_stage("--updates", arguments.updates, int),
+        updates={name: int(n) for name, n in by_stage("--updates", arguments.updates, int).items()},
         minutes=by_stage("--minutes", arguments.minutes, float),
     )
     return settings, specification

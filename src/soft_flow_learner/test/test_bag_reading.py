@@ -19,6 +19,7 @@ from rosbags.rosbag2 import StoragePlugin
 
 from soft_flow_learner.errors import BagError, EpisodeError
 from soft_flow_learner.ingest import BagIngest, IngestOptions
+from soft_flow_learner.stream.label_corrections import LabelCorrection
 from soft_flow_msgs.msg import Transition
 
 SPECIFICATION = small_specification()
@@ -268,3 +269,18 @@ def test_images_are_left_out_when_they_are_not_wanted(tmp_path: Path) -> None:
     write_episode(tmp_path / "a", SPECIFICATION)
     (episode,) = BagIngest(SPECIFICATION, IngestOptions(images=False)).read([tmp_path])
     assert episode.images == {}
+
+
+def test_corrected_labels_beside_the_bags_count(tmp_path: Path) -> None:
+    for seed in range(3):
+        write_episode(tmp_path / f"episode-{seed}", SPECIFICATION, seed=seed)
+    first, second, _ = (make_transitions(SPECIFICATION, 1, seed)[0].episode_id for seed in range(3))
+    lines = [
+        LabelCorrection(stamp_ns=1, episode_id=first, outcome="failure"),
+        LabelCorrection(stamp_ns=2, episode_id=second, outcome="discard"),
+    ]
+    (tmp_path / "labels.jsonl").write_text("".join(line.model_dump_json() + "\n" for line in lines))
+    ingest = BagIngest(SPECIFICATION)
+    outcomes = {episode.record.identifier: episode.record.outcome for episode in ingest.read([tmp_path])}
+    assert outcomes[first] == "failure" and second not in outcomes and len(outcomes) == 2
+    assert "discard" in ingest.report.refused[0][1]
