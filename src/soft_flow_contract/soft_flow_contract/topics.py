@@ -33,6 +33,8 @@ EPISODE_START = "episode/start"
 EPISODE_END = "episode/end"
 EPISODE_LABEL = "episode/label"
 LOAD_CHECKPOINT = "policy/load_checkpoint"
+LEARNER_SAVE = "learner/save"
+LEARNER_START = "learner/start"
 SIMULATION_RESET = "simulation/reset"
 SIMULATION_START = "simulation/start"
 

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soft_flow_contract.errors import ContractError
+from soft_flow_contract.learner_progress import LearnerProgress
 from soft_flow_contract.message_conversion import encoded_step_from_bytes
 from soft_flow_learner.errors import BagError
 from soft_flow_learner.stream.label_corrections import LabelCorrection, LabelCorrections, load_corrections
-from soft_flow_learner.stream.learner_progress import LearnerProgress
 
 # As the episode node writes it.
 LINE = '{"stamp_ns":7,"episode_id":"a","outcome":"failure","source":"episode/label"}\n'

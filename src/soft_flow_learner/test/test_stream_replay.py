@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rclpy.serialization import serialize_message
 
+from soft_flow_contract.learner_progress import LearnerProgress
 from soft_flow_learner.errors import BagError
-from soft_flow_learner.stream.learner_progress import LearnerProgress
 from soft_flow_learner.stream.replay_account import EPISODES_AHEAD, ReplayAccount
 from soft_flow_learner.stream.replay_schedule import ReplaySchedule
 from soft_flow_learner.stream.transition_head import TransitionHead, transition_head

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soft_flow_contract.encoded_step import EncodedStep
+from soft_flow_contract.learner_progress import REMEMBERED_EPISODES
 from soft_flow_contract.message_conversion import encoded_step_from_bytes
 from soft_flow_learner.episode import EncodedEpisode
 from soft_flow_learner.stream.episode_staging import EpisodeStaging, StagingReport
 from soft_flow_learner.stream.label_corrections import LabelCorrection, LabelCorrections
-from soft_flow_learner.stream.learner_progress import REMEMBERED_EPISODES
 from soft_flow_learner.stream.step_ranges import step_ranges
 
 SPECIFICATION = small_specification()

@@ -19,9 +19,9 @@ from std_msgs.msg import String
 from soft_flow_contract import topics
 from soft_flow_contract.errors import ContractError
 from soft_flow_contract.graph_node import STEADY, Readiness, declare_parameters, parameter, run_node
+from soft_flow_contract.learner_progress import LearnerProgress
 from soft_flow_learner.bag_reader import TRANSITIONS
 from soft_flow_learner.errors import BagError
-from soft_flow_learner.stream.learner_progress import LearnerProgress
 from soft_flow_learner.stream.replay_account import ReplayAccount, ReplayError
 from soft_flow_learner.stream.replay_schedule import ReplaySchedule
 from soft_flow_learner.stream.replay_source import ReplayedTransition, ReplaySource

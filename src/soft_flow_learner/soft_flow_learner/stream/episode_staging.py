@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from soft_flow_contract.encoded_step import EncodedStep
+from soft_flow_contract.learner_progress import REMEMBERED_EPISODES, LearnerProgress
 from soft_flow_contract.task_specification import TaskSpecification
 from soft_flow_learner.episode import EncodedEpisode, assemble_episode
 from soft_flow_learner.errors import EpisodeError
 from soft_flow_learner.stream.label_corrections import LabelCorrection, LabelCorrections
-from soft_flow_learner.stream.learner_progress import REMEMBERED_EPISODES, LearnerProgress
 from soft_flow_learner.stream.step_ranges import step_ranges
 
 Kind = Literal["committed", "dropped", "relabelled", "duplicate"]

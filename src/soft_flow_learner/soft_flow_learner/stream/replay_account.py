@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from soft_flow_contract.errors import ContractError
-from soft_flow_learner.stream.learner_progress import REMEMBERED_EPISODES, LearnerProgress
+from soft_flow_contract.learner_progress import REMEMBERED_EPISODES, LearnerProgress
 from soft_flow_learner.stream.step_ranges import step_ranges
 
 # The learner tells of its last episodes only: with fewer under way, none ends unseen.

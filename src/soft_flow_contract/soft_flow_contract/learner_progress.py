@@ -1,4 +1,4 @@
-"""What a learner says of the transitions that it received, for those who send them."""
+"""What a learner says of itself: to those who send it transitions, and to those who wait for it."""
 
 from typing import Annotated
 
@@ -15,8 +15,8 @@ Count = Annotated[int, Field(ge=0)]
 class LearnerProgress(StrictModel):
     """The JSON on `learner/progress` (latched); published at the start, and then whenever it changes.
 
-    `EpisodeStaging.progress` makes it. The last three speak of the last 64 episodes that arrived (and of
-    those under way), each of its newest pass: an episode that begins again is no longer settled.
+    `episodes`, `missing` and `settled` speak of the last 64 episodes that arrived (and of those under way),
+    each of its newest pass: an episode that begins again is no longer settled.
 
     Attributes:
         received: transitions since the learner's start.
@@ -25,6 +25,11 @@ class LearnerProgress(StrictModel):
         episodes: UUID -> steps received.
         missing: UUID -> steps below the newest received one that never came; only episodes with such gaps.
         settled: UUID -> "committed", "duplicate: ..." or "dropped: ..." with the reason; once finished.
+        from_bags: UUIDs of the last 64 episodes that it read from bags when it started.
+        pending_updates: updates that it may still do now.
+        at_rest: nothing is left to do: what arrived is taken in, what was allowed is done, and the weights
+            that came of it are published and saved.
+        problem: why it stopped learning; empty while it goes on.
     """
 
     received: Count
@@ -33,6 +38,10 @@ class LearnerProgress(StrictModel):
     episodes: dict[str, Count]
     missing: dict[str, tuple[Count, ...]]
     settled: dict[str, str]
+    from_bags: tuple[str, ...] = ()
+    pending_updates: Count = 0
+    at_rest: bool = False
+    problem: str = ""
 
     def to_json(self) -> str:
         """The text to publish."""
