@@ -70,6 +70,10 @@ class ImitationWork:
         """See StageWork."""
         self._imitation.load_state(average, state)
 
+    def critic_graph(self) -> None:
+        """See StageWork: imitation has no critic."""
+        return None
+
     def results(self) -> Mapping[str, Any]:
         """See StageWork."""
         return {"episodes": len(self._training.episodes)}

@@ -6,7 +6,8 @@ policy/                      the averaged policy of the run's last stage: what i
 of imitation directly in the run's folder, of every other stage in stages/NAME:
 checkpoints/update_00000500  the averaged policy, ready to be rolled out, and what training needs to go on
 metrics.jsonl, tensorboard/  one line an update; the same as scalars
-policy/                      the averaged policy when the stage ends (of imitation: in stages/imitation)
+policy/                      the averaged policy when the stage ends (of imitation: in stages/imitation), and
+                             the critic of a later one
 """
 
 import json
@@ -170,13 +171,14 @@ class StageFolder:
         return path
 
     def export(self, work: "StageWork", position: Position, extra: Mapping[str, Any]) -> Path:
-        """Write the averaged policy alone, as the stage's result."""
+        """Write the averaged policy, and the critic if there is one, as the stage's result."""
         return save_checkpoint(
             self.policy,
             work.average,
             version=position.update,
             step=position.update,
             stage=self.name,
+            critic=work.critic_graph(),
             extra=extra,
         )
 

@@ -60,6 +60,10 @@ class StageWork(Protocol):
         """Continue from `state()` and the averaged policy's `state_dict`."""
         ...
 
+    def critic_graph(self) -> bytes | None:
+        """The critic, as ONNX, that goes with the averaged policy; None if the stage has none."""
+        ...
+
     def results(self) -> Mapping[str, Any]:
         """What the manifest of the stage's policy says beside its position."""
         ...

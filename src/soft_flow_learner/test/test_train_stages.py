@@ -7,14 +7,17 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from bag_maker import small_specification, write_episode
 
+from soft_flow_contract.steps import ObservationData
 from soft_flow_learner.metrics_log import read_metrics
 from soft_flow_learner.train import main
 from soft_flow_policy.checkpoint import open_checkpoint
+from soft_flow_policy.served_policy import Sampling, ServedPolicy
 
 SPECIFICATION = small_specification()
 UPDATES = {"imitation": 40, "warmup": 40, "offline": 40}
@@ -84,6 +87,22 @@ def test_every_stage_leaves_its_policy_and_the_last_one_is_the_runs(whole_run: P
         manifest = open_checkpoint(whole_run / "stages" / stage / "policy", SPECIFICATION).manifest
         assert (manifest.stage, manifest.step) == (stage, updates)
     assert open_checkpoint(whole_run / "policy").manifest.stage == "offline"
+
+
+def test_the_policy_of_a_stage_after_imitation_brings_the_critic_that_chooses_among_its_chunks(
+    whole_run: Path,
+) -> None:
+    imitation, warmup, offline = (
+        open_checkpoint(whole_run / "stages" / stage / "policy").critic() for stage in UPDATES
+    )
+    assert imitation is None
+    assert warmup != offline == open_checkpoint(whole_run / "policy").critic()
+    random = np.random.default_rng(0)
+    proprioception = random.uniform(-1, 1, SPECIFICATION.proprioception_dimension).astype(np.float32)
+    images = {"palm": random.integers(0, 255, (24, 24, 3), dtype=np.uint8)}
+    observation = ObservationData(0, proprioception, images)
+    served = ServedPolicy(str(whole_run / "policy"), Sampling(0, 1.0, True, 8), "onnxruntime", SPECIFICATION)
+    assert np.isfinite(served.plan(observation).value)
 
 
 def test_warm_up_leaves_the_policy_of_imitation_and_offline_changes_it(whole_run: Path) -> None:

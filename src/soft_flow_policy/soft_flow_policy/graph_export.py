@@ -78,8 +78,19 @@ def example_inputs(policy: FlowPolicy, candidates: int = 1) -> dict[str, np.ndar
     return inputs
 
 
-def export_graph(module: nn.Module, inputs: Mapping[str, np.ndarray], outputs: list[str]) -> bytes:
+def export_graph(
+    module: nn.Module,
+    inputs: Mapping[str, np.ndarray],
+    outputs: list[str],
+    sizes: Mapping[str, Mapping[int, str]] | None = None,
+) -> bytes:
     """An ONNX graph of `module`, whose weights keep their names, as bytes.
+
+    Args:
+        module: called with the inputs in their order.
+        inputs: examples of every input, by name.
+        outputs: names of the outputs.
+        sizes: of inputs and outputs, the axes whose size may be any, and what it is called.
 
     The TorchScript exporter is chosen on purpose: it takes a second, needs no further package, and leaves
     weights as named initializers as long as it folds no constants (ONNX Runtime folds them when it loads).
@@ -96,5 +107,6 @@ def export_graph(module: nn.Module, inputs: Mapping[str, np.ndarray], outputs: l
             do_constant_folding=False,
             input_names=list(inputs),
             output_names=outputs,
+            dynamic_axes=sizes,
         )
     return file.getvalue()

@@ -69,7 +69,7 @@ class ChunkCritic(nn.Module):
 
     def forward(self, observation: Tensor, actions: Tensor) -> Tensor:
         """Observations (B, features) and chunks (B, h, A), contract space, to logits (E, B, bins)."""
-        batch, members, width = len(observation), self.config.members, self.config.width
+        batch, members, width = observation.shape[0], self.config.members, self.config.width
         seen = self.observation_out(F.silu(self.observation_in(observation)))
         acted = self.action_in(actions.flatten(0, 1))
         tokens = torch.cat(

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from soft_flow_learner.algorithm.critic_export import critic_graph
 from soft_flow_learner.algorithm.learner_batch import LearnerBatch
 from soft_flow_learner.algorithm.soft_flow_algorithm import SoftFlow
 from soft_flow_learner.errors import DivergenceError
@@ -138,6 +139,10 @@ class ReinforcementWork:
                         },
                     }
                 index += 1
+
+    def critic_graph(self) -> bytes:
+        """See StageWork."""
+        return critic_graph(self.algorithm)
 
     def results(self) -> Mapping[str, Any]:
         """See StageWork."""
