@@ -88,8 +88,12 @@ class FlowMatchingPolicy(FlowPolicy):
     def __init__(self, config: FlowPolicyConfig, specification: TaskSpecification) -> None:
         """See FlowPolicy."""
         super().__init__(config, specification)
-        self._field = VelocityField(config.flow, self.length, self.dimension, config.context_width)
-        self.flow = cast(ConditionalFlow, self._field)  # what a policy fits to the data and trains
+        field = VelocityField(config.flow, self.length, self.dimension, config.context_width)
+        self.flow = cast(ConditionalFlow, field)  # what a policy fits to the data and trains
+
+    @property
+    def _field(self) -> VelocityField:
+        return cast(VelocityField, self.flow)
 
     def nll_given_context(
         self, context: Tensor, chunks: Tensor, generator: torch.Generator | None = None
