@@ -169,7 +169,7 @@ def test_a_learner_that_comes_back_goes_on_and_knows_its_episodes(graph: Graph, 
     graph.play(folder / "played")
     graph.spin_until(lambda: graph.learner._worker.status().updates >= 36)
     graph.stop_learner()
-    graph.learner = graph.start_learner(bags=f"{folder / 'bags'},{folder / 'played'}")
+    graph.learner = graph.start_learner(bags=f"{folder / 'bags'}:{folder / 'played'}")
     assert graph.learner._worker.status().updates >= 36
     assert len(graph.buffer.episodes) == 4
     assert graph.play(folder / "played") == 0

@@ -8,11 +8,16 @@ import pytest
 import torch
 from bag_maker import small_specification, write_episode
 
+from soft_flow_contract.errors import ContractError
 from soft_flow_learner.episode import EncodedEpisode
+from soft_flow_learner.errors import LearnerError
 from soft_flow_learner.ingest import BagIngest
 from soft_flow_learner.learner_config import LearnerConfig
-from soft_flow_learner.online.learner_worker import Budget, LearnerWorker
+from soft_flow_learner.online.background_process import step_back
+from soft_flow_learner.online.learner_worker import LearnerWorker
 from soft_flow_learner.online.online_run import OnlineRun, OnlineSettings
+from soft_flow_learner.online.stage_task import parse_stages, parse_updates
+from soft_flow_learner.online.worker_interface import Budget
 from soft_flow_policy.checkpoint import open_checkpoint, save_checkpoint
 from soft_flow_policy.policy import FlowPolicy
 
@@ -21,7 +26,12 @@ CONFIG = LearnerConfig.from_mapping(
     {
         "policy": {"flow": {"blocks": 2, "width": 8}, "context_width": 16},
         "algorithm": {"critic": {"width": 8}},
-        "stages": {"online": {"batch": 8}, "replay_steps": 500},
+        "stages": {
+            "warmup": {"batch": 8, "objective": {"train_actor": False}},
+            "offline": {"batch": 8},
+            "online": {"batch": 8},
+            "replay_steps": 500,
+        },
     },
     "test",
 )
@@ -52,9 +62,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def make_run(folder: Path, output: Path) -> OnlineRun:
-    settings = OnlineSettings(folder / "policy", (folder / "bags",), output, "online", 0)
-    return OnlineRun(settings, CONFIG)
+def make_run(folder: Path, output: Path, **settings: object) -> OnlineRun:
+    values = {"checkpoint": folder / "policy", "bags": (folder / "bags",), "output": output, **settings}
+    return OnlineRun(OnlineSettings(**values), CONFIG)  # type: ignore[arg-type]
 
 
 def later_episodes(folder: Path) -> list[EncodedEpisode]:
@@ -65,12 +75,10 @@ def later_episodes(folder: Path) -> list[EncodedEpisode]:
 class Watched:
     """A worker whose events a test can wait for."""
 
-    def __init__(self, run: OnlineRun, budget: Budget) -> None:
+    def __init__(self, run: OnlineRun, budget: Budget, at_once: bool = True) -> None:
         self.run, self.versions = run, list[int]()
         self.changed = threading.Condition()
-        self.worker = LearnerWorker(
-            run.work, run.buffer, budget, run, run.updates, self._on_weights, self._on_change
-        )
+        self.worker = LearnerWorker(run, budget, self._on_weights, self._on_change, at_once)
         self.worker.start()
 
     def _on_weights(self, version: int) -> None:
@@ -85,22 +93,20 @@ class Watched:
         with self.changed:
             assert self.changed.wait_for(condition, timeout=60), self.worker.status()  # type: ignore[arg-type]
 
-    def until_idle(self) -> None:
-        while self.worker.status().pending and not self.worker.status().problem:
-            with self.changed:
-                self.changed.wait(0.05)
+    def until_at_rest(self) -> None:
+        self.wait_until(lambda: self.worker.status().at_rest)
 
 
 def test_it_does_exactly_the_updates_that_its_budget_allows(folder: Path, tmp_path: Path) -> None:
     watched = Watched(make_run(folder, tmp_path), Budget(updates_per_transition=0.5, first_updates=4))
-    watched.until_idle()
+    watched.until_at_rest()
     assert watched.worker.status().updates == 4
     steps = 0
     for episode in later_episodes(folder):
         watched.worker.take(episode)
         steps += len(episode.actions)
-    watched.wait_until(lambda: len(watched.run.buffer.episodes) == 5)
-    watched.until_idle()
+    watched.until_at_rest()
+    assert len(watched.run.buffer.episodes) == 5
     assert watched.worker.stop()
     assert watched.worker.status().updates == 4 + steps // 2
 
@@ -108,8 +114,10 @@ def test_it_does_exactly_the_updates_that_its_budget_allows(folder: Path, tmp_pa
 def test_a_limited_run_saves_publishes_its_last_version_and_leaves_a_policy(
     folder: Path, tmp_path: Path
 ) -> None:
-    watched = Watched(make_run(folder, tmp_path), Budget(first_updates=100, largest=7, publish_seconds=3600))
-    watched.wait_until(lambda: watched.worker.done and 7 in watched.versions)
+    run = make_run(folder, tmp_path, updates={"online": 7})
+    watched = Watched(run, Budget(first_updates=100, publish_seconds=3600))
+    watched.until_at_rest()
+    assert watched.worker.finished
     assert watched.worker.stop()
     assert watched.versions == [0, 7]
     manifest = open_checkpoint(tmp_path / "policy", SPECIFICATION).manifest
@@ -118,17 +126,17 @@ def test_a_limited_run_saves_publishes_its_last_version_and_leaves_a_policy(
 
 def test_a_stopped_run_goes_on_where_it_was(folder: Path, tmp_path: Path) -> None:
     first = Watched(make_run(folder, tmp_path / "halves"), Budget(first_updates=5))
-    first.until_idle()
+    first.until_at_rest()
     assert first.worker.stop()
-    second = Watched(make_run(folder, tmp_path / "halves"), Budget(first_updates=5))
-    second.until_idle()
+    second = Watched(make_run(folder, tmp_path / "halves"), Budget(first_updates=10))
+    second.until_at_rest()
     assert second.worker.stop()
     assert second.worker.status().updates == 10
     whole = Watched(make_run(folder, tmp_path / "whole"), Budget(first_updates=10))
-    whole.until_idle()
+    whole.until_at_rest()
     assert whole.worker.stop()
-    for name, value in second.run.work.algorithm.state_dict().items():
-        assert torch.equal(value, whole.run.work.algorithm.state_dict()[name]), name
+    for name, value in second.run.algorithm.state_dict().items():
+        assert torch.equal(value, whole.run.algorithm.state_dict()[name]), name
 
 
 def test_labels_that_change_and_discards_reach_the_replay(folder: Path, tmp_path: Path) -> None:
@@ -164,4 +172,109 @@ def test_an_alarm_stops_learning_and_not_the_thread(folder: Path, tmp_path: Path
     watched.wait_until(lambda: len(run.buffer.episodes) == 4)
     assert watched.worker.status().updates == 0
     assert watched.worker.stop()
-    assert all(value.isfinite().all() for value in run.work.algorithm.state_dict().values())
+    assert all(value.isfinite().all() for value in run.algorithm.state_dict().values())
+
+
+def test_stages_follow_each_other_and_versions_rise(folder: Path, tmp_path: Path) -> None:
+    run = make_run(folder, tmp_path, stages=("warmup", "offline"), updates={"warmup": 3, "offline": 4})
+    watched = Watched(run, Budget())
+    watched.until_at_rest()
+    assert watched.worker.finished and watched.worker.stop()
+    assert watched.versions == [0, 3, 7]
+    for stage, updates in (("warmup", 3), ("offline", 4)):
+        manifest = open_checkpoint(tmp_path / "stages" / stage / "policy", SPECIFICATION).manifest
+        assert (manifest.stage, manifest.step) == (stage, updates)
+    assert open_checkpoint(tmp_path / "policy", SPECIFICATION).manifest.stage == "offline"
+
+
+def test_a_run_stopped_in_any_stage_ends_as_one_that_was_not(folder: Path, tmp_path: Path) -> None:
+    stages = ("warmup", "offline")
+    for limits in ({"warmup": 2, "offline": 3}, {"warmup": 3, "offline": 2}, {"warmup": 3, "offline": 4}):
+        first = limits["warmup"] == 2
+        run = make_run(folder, tmp_path / "parts", stages=stages[:1] if first else stages, updates=limits)
+        parts = Watched(run, Budget())
+        parts.until_at_rest()
+        assert parts.worker.stop()
+    whole = Watched(make_run(folder, tmp_path / "whole", stages=stages, updates=limits), Budget())
+    whole.until_at_rest()
+    assert whole.worker.stop()
+    for name, value in parts.run.algorithm.state_dict().items():
+        assert torch.equal(value, whole.run.algorithm.state_dict()[name]), name
+
+
+def test_a_run_that_is_over_ends_at_once(folder: Path, tmp_path: Path) -> None:
+    for versions in ([0, 3], [3]):
+        run = make_run(folder, tmp_path, stages=("warmup",), updates={"warmup": 3})
+        watched = Watched(run, Budget())
+        watched.until_at_rest()
+        assert watched.worker.finished and watched.worker.stop()
+        assert watched.versions == versions
+
+
+def test_a_learner_that_waits_learns_from_all_that_arrived_before_it_was_told_to(
+    folder: Path, tmp_path: Path
+) -> None:
+    run = make_run(folder, tmp_path, bags=(), stages=("warmup",), updates={"warmup": 2})
+    watched = Watched(run, Budget(), at_once=False)
+    for episode in later_episodes(folder):
+        watched.worker.take(episode)
+    watched.until_at_rest()
+    assert watched.worker.status().updates == 0 and not watched.worker.finished
+    watched.worker.begin()
+    watched.wait_until(lambda: watched.worker.finished)
+    assert watched.worker.stop()
+    assert watched.worker.status().episodes == 2
+
+
+def test_a_learner_told_to_begin_without_data_says_what_it_lacks(folder: Path, tmp_path: Path) -> None:
+    watched = Watched(make_run(folder, tmp_path, bags=()), Budget(), at_once=False)
+    watched.worker.begin()
+    watched.wait_until(lambda: watched.worker.status().problem)
+    assert "give the demonstrations" in watched.worker.status().problem
+    assert watched.worker.stop()
+
+
+def test_episodes_recorded_while_it_was_away_are_learned_from_once(folder: Path, tmp_path: Path) -> None:
+    steps = sum(len(episode.actions) for episode in later_episodes(folder))
+    for arrive in (True, False):
+        run = make_run(folder, tmp_path, recorded=tmp_path / "none" if arrive else folder / "later")
+        watched = Watched(run, Budget(updates_per_transition=0.5, first_updates=2))
+        if arrive:
+            watched.worker.take(later_episodes(folder)[0])
+        watched.until_at_rest()
+        assert watched.worker.stop()
+        expected = len(later_episodes(folder)[0].actions) if arrive else steps
+        assert watched.worker.status().updates == 2 + expected // 2
+    assert len(watched.run.buffer.episodes) == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", {}),
+        ("50", {"warmup": 50, "offline": 50}),
+        ("warmup=5, offline=7", {"warmup": 5, "offline": 7}),
+        ("offline=7", {"offline": 7}),
+    ],
+)
+def test_updates_are_given_for_all_stages_or_by_name(text: str, expected: dict[str, int]) -> None:
+    assert parse_updates(text, ("warmup", "offline")) == expected
+
+
+@pytest.mark.parametrize("text", ["-1", "0", "many", "online=3", "warmup=", "1.5"])
+def test_updates_that_are_no_positive_numbers_of_the_stages_are_refused(text: str) -> None:
+    with pytest.raises(LearnerError, match=r"stage=number of warmup,offline; got"):
+        parse_updates(text, ("warmup", "offline"))
+
+
+@pytest.mark.parametrize("text", ["imitation", "online,offline", "", "warmup,warmup"])
+def test_unknown_stages_and_another_order_are_refused(text: str) -> None:
+    with pytest.raises(LearnerError, match="some of warmup,offline,online in this order"):
+        parse_stages(text)
+
+
+def test_processors_that_the_process_may_not_use_are_refused_by_name() -> None:
+    with pytest.raises(ContractError, match="'9999' names processors"):
+        step_back(0, "9999")
+    with pytest.raises(ContractError, match="got 'all'"):
+        step_back(0, "all")

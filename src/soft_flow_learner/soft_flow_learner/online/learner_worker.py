@@ -4,125 +4,101 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
 
 from soft_flow_contract.errors import ContractError
 from soft_flow_learner.episode import EncodedEpisode, decode_episode
 from soft_flow_learner.errors import EpisodeError, LearnerError
-from soft_flow_learner.replay.replay_buffer import ReplayBuffer
-from soft_flow_learner.training.reinforcement_work import ReinforcementWork
+from soft_flow_learner.online.stage_task import StageTask
+from soft_flow_learner.online.worker_interface import Budget, LearnerRun, LearnerStatus
 
 IDLE_WAIT = 0.2  # s between looks at the clock while there is nothing to do
 RUNNING_MEAN = 0.98
 
 
-@dataclass(frozen=True)
-class Budget:
-    """How much may be learned, and how often the result goes out.
-
-    Attributes:
-        updates_per_transition: updates that every transition that arrived allows.
-        first_updates: allowed from the start, such as offline RL on the bags that are there.
-        largest: updates of the whole run; 0: no limit.
-        publish_seconds: between weights that are handed on.
-        save_seconds: between checkpoints.
-    """
-
-    updates_per_transition: float = 1.0
-    first_updates: int = 0
-    largest: int = 0
-    publish_seconds: float = 5.0
-    save_seconds: float = 60.0
-
-
-@dataclass(frozen=True)
-class LearnerStatus:
-    """What the worker is doing.
-
-    Attributes:
-        updates: since the run began, earlier starts included.
-        pending: updates that the budget still allows.
-        steps: actions in the replay.
-        episodes: in the replay.
-        metrics: running means.
-        problem: why it stopped, empty while it learns.
-    """
-
-    updates: int
-    pending: int
-    steps: int
-    episodes: int
-    metrics: dict[str, float]
-    problem: str
-
-
-class Store(Protocol):
-    """Where the worker keeps itself."""
-
-    def save(self, work: ReinforcementWork, updates: int, seconds: float) -> None:
-        """Write a checkpoint."""
-        ...
-
-
 class LearnerWorker:
-    """Owns replay and algorithm: only its thread touches them."""
+    """Owns replay and algorithm: only its thread touches them.
+
+    Attributes:
+        refused: episodes that could not be stored, with the reason.
+        finished: whether all stages are over, published and saved.
+    """
 
     def __init__(
         self,
-        work: ReinforcementWork,
-        buffer: ReplayBuffer,
+        run: LearnerRun,
         budget: Budget,
-        store: Store,
-        updates: int,
         on_weights: Callable[[int], None],
         on_change: Callable[[], None],
+        at_once: bool = True,
     ) -> None:
-        """Learn on `buffer` with `work`, which did `updates` updates before.
+        """Learn the stages of `run`.
 
         Args:
-            work: of the stage.
-            buffer: with the episodes that are there from the start.
-            budget: of updates.
-            store: of checkpoints.
-            updates: done before.
+            run: its replay holds the episodes that are there from the start.
+            budget: of online updates. It counts from the beginning of the run, recorded episodes included: a
+                learner that comes back catches up, and does nothing twice.
             on_weights: called in the worker's thread with the version when weights should go out; it has to
                 copy the averaged policy before it returns.
-            on_change: called in the worker's thread when an episode was taken or the work ended.
+            on_change: called in the worker's thread when episodes were taken, it comes to rest, or it stops.
+            at_once: begin with the first stage; otherwise when `begin` is called.
+
+        Raises:
+            LearnerError: there is nothing to begin with.
         """
-        self._work, self._buffer, self._budget, self._store = work, buffer, budget, store
+        self._run, self._buffer, self._budget = run, run.buffer, budget
         self._on_weights, self._on_change = on_weights, on_change
         self._changed = threading.Condition()
         self._arrived: deque[EncodedEpisode] = deque()
         self._labels: deque[tuple[str, str]] = deque()
-        self._allowed = float(updates + budget.first_updates)
-        self._updates, self._began_with = updates, updates
+        self._coming_steps = 0  # actions of `_arrived` that are not in the replay yet
+        self._allowed = budget.first_updates + run.recorded_steps * budget.updates_per_transition
+        self._task: StageTask | None = None
+        self._updates, self._seconds, self._version = 0, 0.0, run.version
+        self._published_version = self._saved_version = run.version
+        self._exported_version = -1  # not known: an earlier start may have been killed before it exported
+        self._published_at = self._saved_at = time.monotonic()
         self._metrics: dict[str, float] = {}
         self._problem, self._stopping, self._save_asked = "", False, False
-        self.refused: deque[str] = deque(maxlen=64)  # episodes that could not be stored, with the reason
-        self._thread = threading.Thread(target=self._run, name="learner", daemon=True)
+        self._begun, self._at_rest, self.finished = at_once, False, False
+        self.refused: deque[str] = deque(maxlen=64)
+        if at_once:
+            self._adopt(run.next_task())
+        self._thread = threading.Thread(target=self._work, name="learner", daemon=True)
+
+    # For other threads
 
     def start(self) -> None:
-        """Begin to learn."""
+        """Start the thread."""
         self._thread.start()
+
+    def begin(self) -> None:
+        """Begin with the first stage, after all that arrived until now was taken in."""
+        with self._changed:
+            self._begun = True
+            self._wake()
 
     def take(self, episode: EncodedEpisode) -> None:
         """An episode arrived; it is decoded and stored between two updates."""
         with self._changed:
             self._arrived.append(episode)
-            self._changed.notify()
+            self._coming_steps += len(episode.actions)
+            self._wake()
 
     def relabel(self, identifier: str, outcome: str) -> None:
         """An episode's label was corrected; "discard" takes it out of the replay."""
         with self._changed:
             self._labels.append((identifier, outcome))
-            self._changed.notify()
+            self._wake()
 
     def save(self) -> None:
         """Write a checkpoint soon."""
         with self._changed:
             self._save_asked = True
-            self._changed.notify()
+            self._wake()
+
+    def _wake(self) -> None:
+        self._at_rest = False
+        self._changed.notify()
 
     def stop(self, timeout: float = 30.0) -> bool:
         """Finish the update, save, end the thread; returns whether it ended in time."""
@@ -134,91 +110,165 @@ class LearnerWorker:
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
-    @property
-    def done(self) -> bool:
-        """Whether the whole run's updates are done."""
-        return bool(self._budget.largest) and self._updates >= self._budget.largest
-
     def status(self) -> LearnerStatus:
-        """What it is doing now; for any thread."""
+        """What it is doing now."""
         with self._changed:
             episodes = self._buffer.episodes
+            coming = self._coming_steps * self._budget.updates_per_transition
+            limit = self._limit(coming)
+            pending = 0 if limit == float("inf") else max(0, int(limit) - self._updates)
             return LearnerStatus(
+                stage=self._task.name if self._task else "",
                 updates=self._updates,
-                pending=max(0, int(self._limit()) - self._updates),
+                pending=pending,
+                at_rest=self._at_rest,
                 steps=sum(episode.length for episode in episodes),
                 episodes=len(episodes),
                 metrics=dict(self._metrics),
                 problem=self._problem,
             )
 
-    def _limit(self) -> float:
-        largest = self._budget.largest or float("inf")
-        return min(self._allowed, largest)
+    # In the worker's thread
 
-    def _run(self) -> None:
-        published = saved = time.monotonic()
-        self._on_weights(self._updates)
-        while True:
-            self._take_in()
-            working = not self._problem and self._buffer.episodes and self._updates + 1 <= self._limit()
-            if working:
-                self._update()
-            now = time.monotonic()
-            if self._updates > self._began_with and (
-                now - published > self._budget.publish_seconds or (self.done and working)
-            ):
-                self._on_weights(self._updates)
-                published = now
+    def _limit(self, coming: float = 0.0) -> float:
+        """Updates of the stage that may be done now."""
+        if self._task is None:
+            return 0.0
+        largest = float("inf") if self._task.largest is None else self._task.largest
+        return min(largest, self._allowed + coming) if self._task.paced else largest
+
+    def _work(self) -> None:
+        try:
+            self._learn()
+        except Exception as error:  # a thread that ends unheard would leave a node that looks alive
             with self._changed:
-                stopping, asked = self._stopping, self._save_asked
-                self._save_asked = False
-            if (
-                stopping
-                or asked
-                or (working and now - saved > self._budget.save_seconds)
-                or self.done
-                and working
-            ):
-                self._store.save(self._work, self._updates, now)
-                saved = now
-                self._on_change()
-            if stopping:
-                return
-            if not working:
-                with self._changed:
-                    if not (self._arrived or self._labels or self._stopping or self._save_asked):
-                        self._changed.wait(IDLE_WAIT)
+                self._problem = f"{type(error).__name__}: {error}"
+            self._on_change()
+            raise
+
+    def _learn(self) -> None:
+        self._publish()
+        while not self._stopping:
+            self._take_in()
+            if self._save_asked:
+                self._save_as_asked()
+            if self._problem:
+                self._wait()
+            elif self._task is None:
+                if self._begun and not self.finished:
+                    self._enter_next_stage()
+                else:
+                    self._rest()
+            elif self._task.over(self._updates):
+                self._leave_behind()
+                self._enter_next_stage()
+            elif self._buffer.episodes and self._updates + 1 <= self._limit():
+                self._update()
+                self._keep_up()
+            else:
+                self._leave_behind()
+                self._rest()
+        if not self._problem:  # after an alarm the checkpoint before it is worth more
+            self._leave_behind()
+
+    def _enter_next_stage(self) -> None:
+        try:
+            task = self._run.next_task()
+        except (LearnerError, ContractError) as error:
+            self._stop_learning(str(error))
+        else:
+            self._adopt(task)
+
+    def _adopt(self, task: StageTask | None) -> None:
+        with self._changed:
+            self._task = task
+            self.finished = task is None
+            if task is not None:
+                self._updates, self._seconds = task.done, task.seconds
+                self._allowed = max(self._allowed, float(task.done))
+                self._version = self._saved_version = task.version_before + task.done
 
     def _update(self) -> None:
+        assert self._task is not None
+        began = time.monotonic()
         try:
-            metrics = self._work.update(self._updates, 0.0)
+            metrics = self._task.work.update(self._updates, 0.0)
         except LearnerError as alarm:
-            with self._changed:
-                self._problem = str(alarm)
-            self._on_change()
+            self._stop_learning(str(alarm))
             return
         with self._changed:
             self._updates += 1
+            self._version += 1
+            self._seconds += time.monotonic() - began
             for name, value in metrics.items():
                 before = self._metrics.get(name, value)
                 self._metrics[name] = RUNNING_MEAN * before + (1 - RUNNING_MEAN) * value
+
+    def _stop_learning(self, problem: str) -> None:
+        with self._changed:
+            self._problem = problem
+        self._on_change()
+
+    def _keep_up(self) -> None:
+        """Between updates: publish and save when it is time."""
+        now = time.monotonic()
+        if now - self._published_at > self._budget.publish_seconds:
+            self._publish()
+        if now - self._saved_at > self._budget.save_seconds:
+            self._save()
+
+    def _leave_behind(self) -> None:
+        """Publish and save what came of the updates."""
+        if self._version != self._published_version:
+            self._publish()
+        if self._version != self._saved_version:
+            self._save()
+        if self._task is not None and self._version != self._exported_version:
+            self._export()
+
+    def _publish(self) -> None:
+        self._on_weights(self._version)
+        self._published_version, self._published_at = self._version, time.monotonic()
+
+    def _save_as_asked(self) -> None:
+        with self._changed:
+            self._save_asked = False
+        if self._task is not None and not self._problem:
+            self._save()
+            self._export()
+            self._on_change()
+
+    def _save(self) -> None:
+        assert self._task is not None
+        self._run.save(self._task, self._updates, self._seconds)
+        self._saved_version, self._saved_at = self._version, time.monotonic()
+
+    def _export(self) -> None:
+        assert self._task is not None
+        self._run.export(self._task, self._updates, self._seconds)
+        self._exported_version = self._version
+
+    def _rest(self) -> None:
+        with self._changed:
+            at_rest = not (self._arrived or self._labels or self._save_asked)
+            news = at_rest and not self._at_rest
+            self._at_rest = at_rest
+        if news:
+            self._on_change()
+        self._wait()
+
+    def _wait(self) -> None:
+        with self._changed:
+            if not (self._arrived or self._labels or self._stopping or self._save_asked):
+                self._changed.wait(IDLE_WAIT)
 
     def _take_in(self) -> None:
         with self._changed:
             arrived, labels = list(self._arrived), list(self._labels)
             self._arrived.clear()
             self._labels.clear()
-        specification = self._work.average.specification
         for record in arrived:
-            try:
-                images = bool(self._buffer.layout.cameras)
-                episode = decode_episode(record, specification, images)
-                with self._changed:
-                    self._buffer.add(episode, record.source)
-                    self._allowed += len(episode) * self._budget.updates_per_transition
-            except (EpisodeError, ContractError) as error:
-                self.refused.append(f"episode {record.identifier}: {error}")
+            self._store(record)
         for identifier, outcome in labels:
             if identifier not in self._buffer:
                 continue
@@ -229,3 +279,17 @@ class LearnerWorker:
                     self._buffer.relabel(identifier, outcome)
         if arrived or labels:
             self._on_change()
+
+    def _store(self, record: EncodedEpisode) -> None:
+        """Decode an episode and put it into the replay."""
+        steps, allowed = len(record.actions), 0.0
+        try:
+            episode = decode_episode(record, self._run.specification, bool(self._buffer.layout.cameras))
+            with self._changed:
+                self._buffer.add(episode, record.source)
+            allowed = steps * self._budget.updates_per_transition
+        except (EpisodeError, ContractError) as error:
+            self.refused.append(f"episode {record.identifier}: {error}")
+        with self._changed:
+            self._coming_steps -= steps
+            self._allowed += allowed
