@@ -171,11 +171,13 @@ def write_comparison(bench: Bench, results: Results, root: Path, budget: str, to
     figures = [figure for figure in goals if figure is not None]
     figures += rate_figures(results, bench.flags, command)
     name = bench.name if budget == "default" else f"{bench.name}_{budget}"
+    few = min(map(len, results.runs.values())) < 2
+    alone = " An arm has one seed only: its intervals know nothing of other seeds." if few else ""
     notes = (
         f"{bench.title}\n\nBudget: {budget}. Intervals are hierarchical bootstraps over seeds, then starts, "
         "paired for differences; a difference counts when its interval excludes 0. The settings of every arm "
         "are in "
-        f"[{name}_config.json]({name}_config.json).\n\n{effort_table(results)}\n\n"
+        f"[{name}_config.json]({name}_config.json).{alone}\n\n{effort_table(results)}\n\n"
         f"Differences in `{bench.flags[-1]}`:\n\n{difference_table(results, bench.flags[-1])}\n\n"
         f"![Success by stage]({name}.svg)"
     )
