@@ -19,6 +19,7 @@ from std_msgs.msg import String
 from soft_flow_contract import topics
 from soft_flow_contract.errors import ContractError
 from soft_flow_contract.graph_node import STEADY
+from soft_flow_contract.learner_progress import LearnerProgress
 from soft_flow_learner.learner_config import LearnerConfig
 from soft_flow_learner.online.learner_node import LearnerNode
 from soft_flow_learner.replay.replay_buffer import ReplayBuffer
@@ -36,7 +37,11 @@ SPECIFICATION = small_specification()
 CONFIG = {
     "policy": {"flow": {"blocks": 2, "width": 8}, "context_width": 16},
     "algorithm": {"critic": {"width": 8}},
-    "stages": {"online": {"batch": 8}, "replay_steps": 500},
+    "stages": {
+        "warmup": {"batch": 8, "objective": {"train_actor": False}},
+        "online": {"batch": 8},
+        "replay_steps": 500,
+    },
 }
 
 
@@ -91,13 +96,22 @@ class Graph:
         self.executor.add_node(learner)
         return learner
 
+    def restart_learner(self, **values: object) -> None:
+        self.stop_learner()
+        self.learner = self.start_learner(**values)
+
     def stop_learner(self) -> None:
         self.executor.remove_node(self.learner)
         self.learner.destroy_node()
 
-    def play(self, bags: Path) -> int:
-        player = BagPlayerNode(self.context, [Parameter("bags", value=str(bags))])
+    def player(self, bags: Path, **values: object) -> BagPlayerNode:
+        overrides = [Parameter(name, value=value) for name, value in {"bags": str(bags), **values}.items()]
+        player = BagPlayerNode(self.context, overrides)
         self.executor.add_node(player)
+        return player
+
+    def play(self, bags: Path) -> int:
+        player = self.player(bags)
         try:
             with pytest.raises(SystemExit) as stop:
                 self.spin_until(lambda: False)
@@ -168,8 +182,7 @@ def test_a_late_policy_gets_the_last_weights(graph: Graph) -> None:
 def test_a_learner_that_comes_back_goes_on_and_knows_its_episodes(graph: Graph, folder: Path) -> None:
     graph.play(folder / "played")
     graph.spin_until(lambda: graph.learner._worker.status().updates >= 36)
-    graph.stop_learner()
-    graph.learner = graph.start_learner(bags=f"{folder / 'bags'}:{folder / 'played'}")
+    graph.restart_learner(bags=f"{folder / 'bags'}:{folder / 'played'}")
     assert graph.learner._worker.status().updates >= 36
     assert len(graph.buffer.episodes) == 4
     assert graph.play(folder / "played") == 0
@@ -202,3 +215,68 @@ def test_a_corrected_label_reaches_the_replay(graph: Graph) -> None:
 def test_a_learner_without_critic_and_without_data_says_what_to_give_it(graph: Graph) -> None:
     with pytest.raises(ContractError, match="give the demonstrations"):
         graph.start_learner(bags="", output=str(graph.output / "other"))
+
+
+def test_bags_played_to_a_learner_that_waits_are_learned_from_when_all_are_there(
+    graph: Graph, folder: Path
+) -> None:
+    values = {"bags": "", "stage": "warmup", "updates": "2", "learn_at_once": False, "exit_when_done": True}
+    graph.restart_learner(output=str(graph.output / "waits"), **values)
+    stored = []
+    begin = graph.learner._worker.begin
+    graph.learner._worker.begin = lambda: (stored.append(graph.learner._staging.committed_episodes), begin())
+    player = graph.player(folder / "played", start_learning=True)
+    with pytest.raises(SystemExit) as stop:
+        graph.spin_until(lambda: False)
+    assert stop.value.code == 0
+    assert stored == [3] and player.ending() == 0
+    assert graph.learner._worker.finished
+    assert (graph.output / "waits" / "policy" / "manifest.json").exists()
+    player.destroy_node()
+
+
+def test_the_progress_tells_when_the_learner_is_at_rest_and_what_it_had_from_bags(
+    graph: Graph, folder: Path
+) -> None:
+    said: list[LearnerProgress] = []
+    graph.listener.create_subscription(
+        String,
+        topics.LEARNER_PROGRESS,
+        lambda message: said.append(LearnerProgress.from_json(message.data)),
+        topics.STATE,
+    )
+    graph.play(folder / "played")
+    graph.spin_until(lambda: said and said[-1].at_rest and said[-1].committed_episodes == 3)
+    assert said[-1].pending_updates == 0 and graph.learner._worker.status().updates == 36
+    assert all(not progress.at_rest or not progress.pending_updates for progress in said)
+    assert said[-1].from_bags == (graph.buffer.episodes[0].identifier,)
+
+
+def test_a_robot_that_is_cut_off_in_an_episode_and_comes_back_is_learned_from(
+    graph: Graph, folder: Path
+) -> None:
+    def send(messages: list[Transition]) -> None:
+        publisher = graph.listener.create_publisher(Transition, topics.TRANSITIONS, topics.TRANSITION_STREAM)
+        graph.spin_until(lambda: publisher.get_subscription_count())
+        received = graph.learner._staging.received
+        for message in messages:
+            publisher.publish(serialize_message(message))
+        graph.spin_until(lambda: graph.learner._staging.received == received + len(messages))
+        graph.listener.destroy_publisher(publisher)
+
+    send(make_transitions(SPECIFICATION, 6, seed=30)[:4])
+    graph.spin_until(lambda: graph.listener.count_publishers(topics.TRANSITIONS) == 0)
+    send(make_transitions(SPECIFICATION, 6, seed=31))
+    graph.spin_until(lambda: len(graph.buffer.episodes) == 2)
+    assert graph.buffer.episodes[-1].identifier == make_transitions(SPECIFICATION, 1, 31)[0].episode_id
+    graph.spin_until(lambda: graph.learner._worker.status().updates == 6)
+
+
+def test_an_alarm_ends_a_learner_that_should_exit_with_an_error(graph: Graph, folder: Path) -> None:
+    values = {"stage": "warmup", "learn_at_once": False, "exit_when_done": True}
+    graph.restart_learner(output=str(graph.output / "alarm"), **values)
+    graph.buffer.steps.reward[:] = float("nan")
+    graph.learner._worker.begin()
+    with pytest.raises(SystemExit) as stop:
+        graph.spin_until(lambda: False)
+    assert stop.value.code == 1

@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from rclpy.client import Client
 from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.serialization import deserialize_message, serialize_message
+from rclpy.task import Future
 from std_msgs.msg import String
+from std_srvs.srv import Trigger
 
 from soft_flow_contract import topics
 from soft_flow_contract.errors import ContractError
@@ -44,6 +47,9 @@ class BagPlayerParameters:
     window: int = parameter(500, "transitions that may be sent and not acknowledged", 1, 1500)
     ready_timeout: float = parameter(60.0, "s until a learner that is not there is given up", 1.0, 3600.0)
     stall_limit: float = parameter(30.0, "s without acknowledgement until the replay ends", 0.5, 3600.0)
+    start_learning: bool = parameter(
+        False, "when all was played, call the learner's learner/start, and stay until stopped"
+    )
 
 
 class BagPlayerNode(Node):
@@ -57,14 +63,17 @@ class BagPlayerNode(Node):
         self._source = self._open_source()
         self._coming = self._source.read()
         self._item: ReplayedTransition | None = None  # read, but not sent yet
-        self._exhausted = self._left = False
+        self._exhausted = self._left = self._asked = self._handed_over = False
         self._account = ReplayAccount(self.parameters.window)
         self._schedule = ReplaySchedule(self.parameters.rate)
         self._transitions = self.create_publisher(Transition, topics.TRANSITIONS, topics.TRANSITION_STREAM)
         progress = self.create_subscription(String, topics.LEARNER_PROGRESS, self._on_progress, topics.STATE)
         self._readiness = Readiness(self, [self._transitions], [progress])
+        self._start: Client | None = None  # of a player that starts the learning
+        if self.parameters.start_learning:
+            self._start = self.create_client(Trigger, topics.LEARNER_START)
         self._moved_ns = STEADY.now().nanoseconds
-        self.create_timer(PERIOD_S, self._advance, clock=STEADY)
+        self._clockwork = self.create_timer(PERIOD_S, self._advance, clock=STEADY)
         self._say(f"plays {len(self._source.bags)} bags on {self._transitions.topic_name}")
 
     def _open_source(self) -> ReplaySource:
@@ -77,6 +86,8 @@ class BagPlayerNode(Node):
             raise ReplayError(str(error)) from error
 
     def _on_progress(self, message: String) -> None:
+        if self._handed_over:
+            return
         try:
             moved = self._account.note_progress(LearnerProgress.from_json(message.data))
         except ContractError as error:
@@ -96,11 +107,27 @@ class BagPlayerNode(Node):
                 break
         waits = self._exhausted or self._account.unacknowledged or not self._fits()
         if self._exhausted and self._account.settled:
-            self._leave(INCOMPLETE if self._source.refused else 0)
+            if self._start is None or self._source.refused:
+                self._leave(INCOMPLETE if self._source.refused else 0)
+            self._hand_over(self._start, now_ns)
         elif waits:
             self._require(now_ns, self.parameters.stall_limit, INCOMPLETE, self._stalled)
         else:
             self._moved_ns = now_ns
+
+    def _hand_over(self, start: Client, now_ns: int) -> None:
+        """Ask the learner, once its service is there, to begin with what it has."""
+        if not self._asked and start.service_is_ready():
+            self._asked = True
+            start.call_async(Trigger.Request()).add_done_callback(self._on_started)
+        silent = f"everything was played, but {start.srv_name} does not answer"
+        self._require(now_ns, self.parameters.stall_limit, INCOMPLETE, lambda: silent)
+
+    def _on_started(self, answer: Future) -> None:
+        self._handed_over = True
+        self._clockwork.cancel()
+        self._report()
+        self._say(f"the learner {answer.result().message}")
 
     def _send_next(self, now_ns: int) -> bool:
         """Send one transition; False if there is none, none is due or none fits."""
@@ -138,17 +165,20 @@ class BagPlayerNode(Node):
 
     def ending(self) -> int:
         """Exit status of a node that stops: interrupted, unless it left by itself."""
-        return 0 if self._left else INTERRUPTED
+        return 0 if self._left or self._handed_over else INTERRUPTED
 
     def _leave(self, status: int, problem: str = "") -> NoReturn:
         self._left = True
-        for line in (*self._source.notes, *self._account.lines()):
-            self._say(line)
+        self._report()
         for bag, reason in self._source.refused:
             print(f"error: {bag}: not played: {reason}", file=sys.stderr, flush=True)
         if problem:
             print(f"error: {problem}", file=sys.stderr, flush=True)
         raise SystemExit(status)
+
+    def _report(self) -> None:
+        for line in (*self._source.notes, *self._account.lines()):
+            self._say(line)
 
     def _say(self, text: str) -> None:
         print(text, flush=True)
