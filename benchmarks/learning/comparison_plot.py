@@ -50,8 +50,8 @@ def draw_success(axis: Axes, results: Results, flag: str) -> None:
         axis.errorbar(
             x, y, np.maximum(spread, 0), fmt="-o", color=COLOURS[arm], label=ARMS[arm].label, capsize=2
         )
-    axis.set_xticks(range(len(stages)), [f"after {stage}" for stage in stages])
-    axis.set(title=f"{flag}, held-out starts", ylim=(-0.02, 1.02))
+    axis.set_xticks(range(len(stages)), stages)
+    axis.set(title=f"{flag}, held-out starts", xlabel="after stage", ylim=(-0.02, 1.02))
     axis.yaxis.set_major_formatter(PercentFormatter(1.0))
 
 
@@ -74,6 +74,8 @@ def read_progress(path: Path) -> list[dict[str, Any]]:
 def draw_curve(axis: Axes, results: Results, root: Path, metric: str, title: str) -> None:
     """A metric over the updates of all stages: each seed thin, their mean thick."""
     for arm, runs in results.runs.items():
+        if metric == "nll" and not ARMS[arm].has_likelihood:
+            continue
         curves = [
             _curve(root / arm / str(seed) / "progress.jsonl", metric, run) for seed, run in runs.items()
         ]

@@ -25,6 +25,7 @@ class Arm:
         configure: what the arm changes in the configuration.
         critic_horizon: how many actions its critic values; None: the executed part of a chunk.
         imitation_only: it has no stages after imitation.
+        has_likelihood: its loss of imitation is a likelihood, to be compared with that of others.
     """
 
     name: str
@@ -33,3 +34,4 @@ class Arm:
     configure: Callable[[ExperimentConfig], ExperimentConfig] = unchanged
     critic_horizon: int | None = None
     imitation_only: bool = False
+    has_likelihood: bool = True

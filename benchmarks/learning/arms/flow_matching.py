@@ -123,5 +123,9 @@ class FlowMatchingPolicy(FlowPolicy):
 
 
 FLOW_MATCHING = Arm(
-    "flow_matching", "flow matching, imitation", make_policy=FlowMatchingPolicy, imitation_only=True
+    "flow_matching",
+    "flow matching, imitation",
+    make_policy=FlowMatchingPolicy,
+    imitation_only=True,
+    has_likelihood=False,
 )
