@@ -12,6 +12,7 @@ from soft_flow_contract.errors import ObservationError
 from soft_flow_contract.image_codec import decode_image
 from soft_flow_contract.task_specification import TaskSpecification
 from soft_flow_learner.errors import EpisodeError
+from soft_flow_learner.sparse_reward import follow_label
 
 LABELS = ("success", "failure")
 Source = Literal["demonstration", "policy", "intervention"]  # who acted in an episode
@@ -28,7 +29,7 @@ class EncodedEpisode:
         start_ns: stamp of the first observation.
         proprioception: (N + 1, P) float32, units of the specification.
         actions: (N, A) float32, executed, contract space.
-        rewards: (N,) float32.
+        rewards: (N,) float32; a sparse one follows the label (see `sparse_reward.py`).
         flags: stage name -> (N,) bool, reached after the action.
         terminal: the last action ended the task (False: the time limit did).
         images: camera name -> N + 1 compressed images.
@@ -81,19 +82,21 @@ def assemble_episode(steps: Sequence[EncodedStep], specification: TaskSpecificat
     actions = [step.action for step in steps[:-1]]
     if steps[-1].outcome not in LABELS:
         raise EpisodeError(f"its outcome is '{steps[-1].outcome}', expected one of {LABELS}")
-    cameras = specification.camera_names
+    cameras, outcome = specification.camera_names, steps[-1].outcome
+    recorded = np.array([step.reward for step in steps[:-1]], dtype=np.float32)
+    rewards, terminal = follow_label(recorded, steps[-1].is_terminal, outcome)
     return EncodedEpisode(
         identifier=steps[0].episode_id,
-        outcome=steps[-1].outcome,
+        outcome=outcome,
         start_ns=steps[0].stamp_ns,
         proprioception=np.stack([step.proprioception for step in steps]),
         actions=np.stack(actions),
-        rewards=np.array([step.reward for step in steps[:-1]], dtype=np.float32),
+        rewards=rewards,
         flags={
             name: np.array([step.flags.get(name, False) for step in steps[:-1]], dtype=bool)
             for name in specification.episode.flags
         },
-        terminal=steps[-1].is_terminal,
+        terminal=terminal,
         images={name: [step.images[index] for step in steps] for index, name in enumerate(cameras)},
         source=source_of_actions(steps[:-1]),
     )

@@ -11,6 +11,7 @@ from soft_flow_learner.episode import LABELS, Episode, Source
 from soft_flow_learner.errors import EpisodeError, LearnerError
 from soft_flow_learner.replay.step_layout import StepLayout
 from soft_flow_learner.replay.step_storage import EpisodeSteps, StepStorage
+from soft_flow_learner.sparse_reward import follow_label
 
 SOURCES: tuple[str, ...] = get_args(Source)
 
@@ -123,7 +124,7 @@ class ReplayBuffer:
         return stored
 
     def relabel(self, identifier: str, outcome: str) -> StoredEpisode:
-        """Correct the outcome of a stored episode; its rewards stay as they were recorded.
+        """Correct the outcome of a stored episode; a sparse reward follows it (see `sparse_reward.py`).
 
         Raises:
             EpisodeError: it is not stored, or there is no such outcome.
@@ -131,7 +132,11 @@ class ReplayBuffer:
         episode = self._stored(identifier)
         if outcome not in LABELS:
             raise EpisodeError(f"episode {identifier}: its outcome '{outcome}' is none of {LABELS}")
-        corrected = replace(episode, outcome=outcome, reached=_reached(episode.reached, outcome))
+        rows = slice(episode.first_row, episode.last_row)
+        rewards, terminal = follow_label(self.steps.reward[rows], episode.terminal, outcome)
+        self.steps.reward[rows] = rewards
+        reached = _reached(episode.reached, outcome)
+        corrected = replace(episode, outcome=outcome, terminal=terminal, reached=reached)
         self._episodes[identifier] = corrected  # keeps its place in the order
         self.version += 1
         return corrected
