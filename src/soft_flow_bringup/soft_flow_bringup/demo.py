@@ -1,4 +1,7 @@
-"""The whole path in one go: demonstrations through the ROS graph, imitation, rollouts, a report.
+"""The whole path in one go: demonstrations through the ROS graph, four stages of learning, a report.
+
+The policy learns by imitation, and then with a critic: offline from the same bags, online while it acts.
+After each of these it is rolled out from the same starts.
 
 An interrupted demo continues when `--output` names its folder again.
 """
@@ -14,12 +17,14 @@ from rich.console import Console
 from rich.table import Table
 
 from soft_flow_bringup.demo_budget import DemoBudget
-from soft_flow_bringup.demo_phases import DemoPhases, DemoSettings
+from soft_flow_bringup.demo_phases import DemoPhases
+from soft_flow_bringup.demo_settings import DemoSettings
 from soft_flow_bringup.graph_commands import task_file
 from soft_flow_bringup.report.episode_log import RunDataError, read_episodes, stage_rate
 from soft_flow_bringup.report.page import write_report
-from soft_flow_bringup.report.run_folder import RunFolder, RunState
-from soft_flow_bringup.report.sections import percent
+from soft_flow_bringup.report.run_folder import STAGES, RunFolder, RunState
+from soft_flow_bringup.report.stage_log import NAMES
+from soft_flow_bringup.report.stage_sections import percent
 from soft_flow_bringup.report.versions import versions
 from soft_flow_contract.errors import ContractError
 from soft_flow_contract.task_specification import TaskSpecification
@@ -34,9 +39,14 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="soft-flow demo", description=__doc__)
     add = parser.add_argument
-    add("--minutes", type=float, default=15.0, help="time for everything (default %(default)g)")
+    add("--minutes", type=float, default=20.0, help="time for everything (default %(default)g)")
     add("--episodes", type=int, default=40, help="demonstrations to collect (default %(default)s)")
-    add("--rollouts", type=int, default=20, help="episodes of the policy (default %(default)s)")
+    add(
+        "--rollouts",
+        type=int,
+        default=20,
+        help="episodes after each stage (default %(default)s)",
+    )
     add("--realtime", type=float, default=24.0, help="s at the pace of the wall clock; 0: none (%(default)g)")
     add("--success-flag", default="success", help="stage that a demonstration must reach to be learned from")
     add("--graphs", type=int, default=default_graphs(), help="ROS graphs side by side (default %(default)s)")
@@ -61,11 +71,13 @@ def begin(folder: RunFolder, settings: DemoSettings) -> RunState:
 
 
 def summary(folder: RunFolder, specification: TaskSpecification) -> Table:
-    """Rates of operator and policy for the terminal."""
+    """Rates of the operator and of the policy after each stage, for the terminal."""
     table = Table(box=None, header_style="dim", pad_edge=False)
     for column in ("", *specification.episode.flags):
         table.add_column(column, justify="left" if not column else "right")
-    for who, place in (("operator", folder.demonstrations), ("policy", folder.rollouts)):
+    actors = [("operator", folder.demonstrations)]
+    actors += [(f"after {NAMES[stage]}", folder.rollouts(stage)) for stage in STAGES]
+    for who, place in actors:
         rates = [stage_rate(read_episodes(place), stage) for stage in specification.episode.flags]
         cells = [f"{percent(rate.value)}  ({rate.successes} of {rate.trials})" for rate in rates]
         table.add_row(who, *cells)

@@ -1,18 +1,23 @@
-"""How the demo divides its time: collection at its own pace, rollouts reserved, training the rest."""
+"""How the demo divides its time: episodes at their own pace, learning what remains after their reserves."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
 from soft_flow_bringup.report.episode_log import EpisodeRecord
+from soft_flow_bringup.report.run_folder import STAGES
 
-COLLECTION_SHARE = 0.5  # of all time; collection stops there with what it has
+COLLECTION_SHARE = 0.4  # of all time; collection stops there with what it has
+LEARNING_SHARES = {"imitation": 0.52, "warmup": 0.10, "offline": 0.20, "online": 0.18}  # of the time to learn
 START_UP = 12.0  # s, from starting a graph to its first tick
-TRAINING_START_UP = 12.0  # s, imports and the export of the policy at the end
-TRAINING_READ = 0.2  # s to read and decode one demonstration
-REPORT = 25.0  # s
+TRAINING_START_UP = 25.0  # s, imports and exports of the three stages that are trained from bags
+TRAINING_READ = 0.6  # s to read and decode one demonstration, once in each of them
+REPORT = 35.0  # s
 ROLLOUT_MARGIN = 1.3  # a policy's tick takes longer than the operator's, and failures last to the limit
-LEAST_TRAINING = 20.0  # s, even if the time is over: without a policy there is nothing to show
+ONLINE_MARGIN = 2.0  # the same with a learner beside it
+LEAST_TRAINING = 20.0  # s of imitation, even if the time is over: without a policy there is nothing to show
+LEAST_EPISODES = 2  # of online RL
+ROUNDS = 2  # of online RL
 
 
 @dataclass(frozen=True)
@@ -21,7 +26,7 @@ class DemoBudget:
 
     Attributes:
         total: s for everything.
-        rollouts: episodes of the policy.
+        rollouts: episodes of the policy after each stage.
         realtime: s of the run at the pace of the wall clock.
         max_steps: ticks of the longest episode.
         dt: s a tick.
@@ -40,7 +45,7 @@ class DemoBudget:
         return max(0.0, COLLECTION_SHARE * self.total - spent)
 
     def rollouts_needed(self, seconds_a_tick: float, done: int = 0) -> float:
-        """What the remaining rollouts will take at the pace of collection."""
+        """What the remaining rollouts of one stage will take at this pace."""
         if done >= self.rollouts:
             return 0.0
         rounds = ceil((self.rollouts - done) / self.graphs)
@@ -51,16 +56,34 @@ class DemoBudget:
         """What the run at the pace of the wall clock will take."""
         return START_UP + 1.2 * self.realtime if self.realtime > 0 else 0.0
 
-    def training(self, spent: float, seconds_a_tick: float, demonstrations: int) -> float:
-        """How long to train after `spent` seconds, reading and export not counted."""
-        reserved = self.rollouts_needed(seconds_a_tick) + self.realtime_needed + REPORT
-        overhead = TRAINING_START_UP + TRAINING_READ * demonstrations
-        return max(LEAST_TRAINING, self.total - spent - reserved - overhead)
+    def learning(self, spent: float, seconds_a_tick: float, demonstrations: int) -> dict[str, float]:
+        """How long each stage learns after `spent` seconds, reading and exports not counted."""
+        reserved = len(STAGES) * self.rollouts_needed(seconds_a_tick) + self.realtime_needed + REPORT
+        overhead = TRAINING_START_UP + TRAINING_READ * demonstrations + START_UP
+        left = max(self.total - spent - reserved - overhead, LEAST_TRAINING / LEARNING_SHARES["imitation"])
+        return {stage: share * left for stage, share in LEARNING_SHARES.items()}
 
-    def rollouts_limit(self, spent: float) -> float:
-        """How long the rollouts may go on; at least a few episodes' worth, even if the time is over."""
+    def online_limit(self, spent: float, seconds_a_tick: float) -> float:
+        """How long online RL may go on; at least a few episodes' worth, even if the time is over."""
+        reserved = self.rollouts_needed(seconds_a_tick) + self.realtime_needed + REPORT
+        least = START_UP + self.online_needed(LEAST_EPISODES, seconds_a_tick)
+        return max(least, self.total - spent - reserved)
+
+    def online_needed(self, episodes: int, seconds_a_tick: float) -> float:
+        """What so many episodes take while a learner works beside them."""
+        return ONLINE_MARGIN * episodes * self.max_steps * seconds_a_tick
+
+    def episodes_a_round(self, seconds: float, seconds_a_tick: float) -> int:
+        """How many episodes each of the `ROUNDS` of online RL may have in so many seconds."""
+        episode = self.online_needed(1, seconds_a_tick)
+        return max(1, int((seconds - START_UP) / episode / ROUNDS))
+
+    def rollouts_limit(self, spent: float, seconds_a_tick: float, stage: str) -> float:
+        """How long the rollouts after `stage` may go on; at least a few episodes' worth in any case."""
         least = START_UP + 4 * self.max_steps * self.dt
-        return max(least, self.total - spent - self.realtime_needed - REPORT)
+        later = len(STAGES) - 1 - STAGES.index(stage)
+        reserved = later * self.rollouts_needed(seconds_a_tick) + self.realtime_needed + REPORT
+        return max(least, self.total - spent - reserved)
 
 
 def seconds_a_tick(records: Sequence[EpisodeRecord], dt: float) -> float:

@@ -1,4 +1,4 @@
-"""The whole path in one go: demonstrations through the ROS graph, imitation, rollouts, report.
+"""The whole path in one go: demonstrations through the ROS graph, four stages of learning, report.
 
 Arguments go to soft_flow_bringup.demo, whose own help is `./soft-flow demo -- -h`.
 """

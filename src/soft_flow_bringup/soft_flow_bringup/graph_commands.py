@@ -49,6 +49,21 @@ def rollout_command(
     return launch_command("rollout.launch.xml", arguments)
 
 
+def finetune_command(
+    checkpoint: Path, bags: Path, output: Path, rounds: int, episodes_per_round: int, **others: Value
+) -> list[str]:
+    """Let the policy of `checkpoint` act and learn from `bags` and what it does, into `output`."""
+    arguments: dict[str, Value] = {
+        "checkpoint": checkpoint.absolute(),
+        "bags": bags.absolute(),
+        "output": output.absolute(),
+        "rounds": rounds,
+        "episodes_per_round": episodes_per_round,
+        **others,
+    }
+    return launch_command("finetune.launch.xml", arguments)
+
+
 def train_command(bags: Path, output: Path, task: Path, *options: str) -> list[str]:
     """Train from `bags`, or continue the training in `output` if there is one."""
     program = [sys.executable, "-m", "soft_flow_learner.train", "--output", str(output)]
@@ -61,6 +76,11 @@ def watch_command(output: Path, task: Path) -> list[str]:
     """Note the wall times of a running graph's control loop into `output`."""
     program = [sys.executable, "-m", "soft_flow_bringup.control_loop_node"]
     return [*program, "--output", str(output), "--task", str(task)]
+
+
+def learner_file(name: str) -> Path:
+    """Configuration of the learner by name."""
+    return find_workspace().root / "config" / f"{name}.yaml"
 
 
 def task_file(task: str) -> Path:

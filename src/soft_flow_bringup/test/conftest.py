@@ -1,19 +1,22 @@
-"""A small made-up run on disk: logs, bags with moving pictures, and the course of a training."""
+"""A small made-up run on disk: logs, bags with moving pictures, and a training of a few updates."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from rclpy.serialization import serialize_message
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from soft_flow_bringup.report.run_folder import Phase, RunFolder, RunState
+from soft_flow_bringup.report.run_folder import STAGES, Phase, RunFolder, RunState, rollouts_phase
 from soft_flow_contract.message_conversion import header, to_observation_message
 from soft_flow_contract.steps import ObservationData
 from soft_flow_contract.task_specification import TaskSpecification
+from soft_flow_learner.train import main as train
 from soft_flow_msgs.msg import ExecutedAction, Transition
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -90,45 +93,66 @@ def write_episodes(
             log.write(json.dumps(line) + "\n")
 
 
-def write_training(folder: Path) -> None:
-    """A loss that falls and a likelihood that rises."""
-    folder.mkdir(parents=True)
-    record = {"training_episodes": ["a", "b"], "held_out_episodes": ["c"]}
-    (folder / "run.json").write_text(json.dumps(record))
-    random = np.random.default_rng(0)
-    with (folder / "metrics.jsonl").open("w") as log:
-        for update in range(10, 2001, 10):
-            nll = 1.4 * np.exp(-update / 400) - 1.6 + random.normal(0, 0.08)
-            row = {"update": update, "loss": nll, "seconds": update * 0.2}
-            if update % 200 == 0:
-                row["held_out_nll"] = 1.3 * np.exp(-update / 400) - 1.35
-            log.write(json.dumps(row) + "\n")
+LEARNER = {
+    "policy": {
+        "flow": {"blocks": 2, "width": 8},
+        "image": {"channels": [4], "kernels": [5], "strides": [4], "keypoints": 4, "pooled": 4},
+        "context_width": 16,
+    },
+    "imitation": {"batch": 8, "held_out_rows": 8, "evaluation_interval": 5, "foresight_weight": 0.0},
+    "algorithm": {"critic": {"width": 8}},
+    "stages": {
+        "warmup": {"batch": 8, "objective": {"train_actor": False}},
+        "offline": {"batch": 8},
+        "replay_steps": 1000,
+        "evaluation_interval": 5,
+    },
+}
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, specification: TaskSpecification) -> Path:
+    """What the trainer leaves after a few updates of its three stages on made-up demonstrations."""
+    folder = tmp_path_factory.mktemp("trained")
+    write_episodes(folder / "bags", specification, 6, 0, 0.02)
+    (folder / "learner.yaml").write_text(yaml.safe_dump(LEARNER))
+    updates = "imitation=12,warmup=6,offline=8"
+    files = ["--bags", folder / "bags", "--output", folder / "training", "--config", folder / "learner.yaml"]
+    options = ["--stages", "imitation,warmup,offline", "--updates", updates, "--threads", "1"]
+    task = ROOT / "config" / "tasks" / "scissors.yaml"
+    assert train(["--task", str(task), *map(str, files), *options]) == 0
+    return folder / "training"
 
 
 @pytest.fixture
-def make_run(tmp_path: Path, specification: TaskSpecification) -> Callable[..., Path]:
+def make_run(tmp_path: Path, specification: TaskSpecification, trained: Path) -> Callable[..., Path]:
     """Make a run of which the named phases were done."""
 
     def make(*phases: str, count: int = 6) -> Path:
-        return make_run_folder(tmp_path / "run", specification, phases, count)
+        return make_run_folder(tmp_path / "run", specification, trained, phases, count)
 
     return make
 
 
 def make_run_folder(
-    root: Path, specification: TaskSpecification, phases: tuple[str, ...], count: int
+    root: Path, specification: TaskSpecification, trained: Path, phases: tuple[str, ...], count: int
 ) -> Path:
-    """A run folder of which `phases` were done."""
+    """A run folder of which `phases` were done; online RL has the weights and the log of offline RL."""
     folder = RunFolder(root)
     if "demonstrations" in phases:
         write_episodes(folder.demonstrations, specification, count, 0, 0.02)
     if "training" in phases:
-        write_training(folder.training)
-    if "rollouts" in phases:
-        write_episodes(folder.rollouts, specification, count, 100_000, 0.03)
+        shutil.copytree(trained, folder.training)
+    for stage in STAGES:
+        if rollouts_phase(stage) in phases:
+            write_episodes(folder.rollouts(stage), specification, count, 100_000, 0.03)
+    if "online" in phases:
+        shutil.copytree(trained / "stages" / "offline", folder.online / "stages" / "online")
+        shutil.copytree(trained / "policy", folder.policy("online"))
+        write_episodes(folder.online_episodes, specification, 2, 300_000, 0.03)
     if "realtime" in phases:
         write_episodes(folder.realtime, specification, 2, 200_000, 0.03)
-    state = RunState("2025-01-31T12:00:00", {"minutes": 15, "episodes": count}, {"mujoco": "4.0.0"})
+    state = RunState("2025-01-31T12:00:00", {"minutes": 20, "episodes": count}, {"mujoco": "4.0.0"})
     for phase in phases:
         state = state.with_phase(phase, Phase("done", 60.0))
     folder.write_state(state)

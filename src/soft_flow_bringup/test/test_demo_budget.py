@@ -1,30 +1,49 @@
 import pytest
 
-from soft_flow_bringup.demo_budget import LEAST_TRAINING, REPORT, DemoBudget, seconds_a_tick
+from soft_flow_bringup.demo_budget import (
+    LEARNING_SHARES,
+    LEAST_TRAINING,
+    REPORT,
+    START_UP,
+    TRAINING_READ,
+    TRAINING_START_UP,
+    DemoBudget,
+    seconds_a_tick,
+)
 from soft_flow_bringup.report.episode_log import EpisodeRecord
+from soft_flow_bringup.report.run_folder import STAGES
 
-BUDGET = DemoBudget(total=900, rollouts=20, realtime=24, max_steps=240, dt=0.05)
+BUDGET = DemoBudget(total=1200, rollouts=20, realtime=24, max_steps=240, dt=0.05, graphs=2)
 
 
 def test_the_phases_together_do_not_exceed_the_total() -> None:
-    spent, pace = 250.0, 0.02
-    training = BUDGET.training(spent, pace, demonstrations=40)
-    after = spent + training
-    assert after + BUDGET.rollouts_needed(pace) + BUDGET.realtime_needed + REPORT <= 900
-    assert training > 300
+    spent, pace = 250.0, 0.025
+    learning = BUDGET.learning(spent, pace, demonstrations=40)
+    after = spent + sum(learning.values()) + TRAINING_START_UP + 40 * TRAINING_READ + START_UP
+    after += 3 * BUDGET.rollouts_needed(pace)
+    assert after + BUDGET.realtime_needed + REPORT <= 1200 + 1e-6
+    assert learning["imitation"] > 200 and list(learning) == ["imitation", "warmup", "offline", "online"]
 
 
-def test_slow_collection_leaves_less_time_for_training() -> None:
-    assert BUDGET.training(250, 0.03, 40) < BUDGET.training(250, 0.02, 40) < BUDGET.training(100, 0.02, 40)
+def test_the_shares_of_learning_add_up() -> None:
+    assert sum(LEARNING_SHARES.values()) == pytest.approx(1.0)
 
 
-def test_training_gets_its_least_time_even_when_the_time_is_over() -> None:
-    assert BUDGET.training(2000, 0.02, 40) == LEAST_TRAINING
+def test_slow_collection_leaves_less_time_for_learning() -> None:
+    slow, usual, early = (
+        sum(BUDGET.learning(spent, pace, 40).values())
+        for spent, pace in ((250, 0.03), (250, 0.02), (100, 0.02))
+    )
+    assert slow < usual < early
+
+
+def test_imitation_gets_its_least_time_even_when_the_time_is_over() -> None:
+    assert BUDGET.learning(5000, 0.02, 40)["imitation"] == pytest.approx(LEAST_TRAINING)
 
 
 def test_collection_ends_at_its_share_and_not_before() -> None:
-    assert BUDGET.collection_limit(0) == 450
-    assert BUDGET.collection_limit(440) == pytest.approx(10)
+    assert BUDGET.collection_limit(0) == 480
+    assert BUDGET.collection_limit(470) == pytest.approx(10)
     assert BUDGET.collection_limit(500) == 0
 
 
@@ -33,8 +52,23 @@ def test_rollouts_that_are_done_need_no_time() -> None:
     assert BUDGET.rollouts_needed(0.02, done=10) < BUDGET.rollouts_needed(0.02)
 
 
-def test_rollouts_may_always_try_one_episode() -> None:
-    assert BUDGET.rollouts_limit(5000) >= 240 * 0.05
+def test_rollouts_leave_room_for_those_of_later_stages() -> None:
+    limits = [BUDGET.rollouts_limit(400, 0.02, stage) for stage in STAGES]
+    assert limits == sorted(limits) and limits[0] < limits[-1]
+    assert all(BUDGET.rollouts_limit(9000, 0.02, stage) >= 240 * 0.05 for stage in STAGES)
+
+
+def test_online_learning_takes_what_is_left_before_its_rollouts() -> None:
+    limit = BUDGET.online_limit(800, 0.02)
+    assert 800 + limit + BUDGET.rollouts_needed(0.02) + BUDGET.realtime_needed + REPORT == pytest.approx(1200)
+    assert BUDGET.online_limit(9000, 0.02) > START_UP
+
+
+def test_rounds_of_online_learning_have_as_many_episodes_as_fit_and_at_least_one() -> None:
+    few, many = BUDGET.episodes_a_round(60, 0.02), BUDGET.episodes_a_round(240, 0.02)
+    assert 1 <= few < many
+    assert START_UP + BUDGET.online_needed(2 * many, 0.02) <= 240
+    assert BUDGET.episodes_a_round(1, 0.02) == 1
 
 
 def test_a_demo_without_a_real_time_run_reserves_nothing_for_it() -> None:

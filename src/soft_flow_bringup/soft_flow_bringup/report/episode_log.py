@@ -107,7 +107,12 @@ def read_episodes(folder: Path) -> list[EpisodeRecord]:
     return [record for log in logs if log.is_dir() for record in read_episode_log(log)]
 
 
+def counted(records: Sequence[EpisodeRecord]) -> list[EpisodeRecord]:
+    """Episodes that are trials."""
+    return [record for record in records if record.counted]
+
+
 def stage_rate(records: Sequence[EpisodeRecord], stage: str) -> Rate:
     """How many of the counted episodes reached `stage`."""
-    counted = [record for record in records if record.counted]
-    return Rate(sum(record.reached(stage) for record in counted), len(counted))
+    trials = counted(records)
+    return Rate(sum(record.reached(stage) for record in trials), len(trials))

@@ -105,6 +105,16 @@ def episode_video(frames: EpisodeFrames, height: int = 252, pause: float = 1.0) 
     return encode_mp4([*pictures, *[pictures[-1]] * round(pause * rate)], rate)
 
 
+def film_strip(pictures: Sequence[np.ndarray], scale: int = 2) -> np.ndarray:
+    """(H, W, 3) uint8 pictures of one size side by side, enlarged, with a gap on both sides of each."""
+    strip = []
+    for picture in pictures:
+        large = np.asarray(enlarge(picture, scale * picture.shape[0]))
+        edge = np.full((len(large), GAP // 2, 3), PAPER, dtype=np.uint8)
+        strip += [edge, large, edge]
+    return np.concatenate(strip, axis=1)
+
+
 def to_jpeg(picture: Image.Image, quality: int = 85) -> bytes:
     """JPEG bytes."""
     buffer = io.BytesIO()

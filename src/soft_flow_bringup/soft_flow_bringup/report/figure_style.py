@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -50,12 +50,15 @@ STYLE: Any = {  # names of matplotlib settings
 
 @contextmanager
 def figure(
-    width: float, height: float, columns: int = 1, rows: int = 1
+    width: float, height: float, columns: int = 1, rows: int = 1, heights: Sequence[float] | None = None
 ) -> Iterator[tuple[Figure, list[Axes]]]:
-    """A styled figure (inches) with its axes in reading order; closed at the end."""
+    """A styled figure (inches) with its axes in reading order; closed at the end.
+
+    `heights` are the relative ones of its rows, all the same by default.
+    """
     with plt.rc_context(STYLE):
         drawing, axes = plt.subplots(
-            rows, columns, figsize=(width, height), squeeze=False, layout="constrained"
+            rows, columns, figsize=(width, height), squeeze=False, layout="constrained", height_ratios=heights
         )
         try:
             yield drawing, list(axes.flat)

@@ -1,95 +1,15 @@
-"""The sections of a run's report that are made of numbers."""
+"""The sections on how the policy moves: in time, and how smoothly."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from soft_flow_bringup.report.episode_log import EpisodeRecord, stage_rate
-from soft_flow_bringup.report.parts import Drawing, NotAvailableError, Paragraph, Part, Section, Table
-from soft_flow_bringup.report.plots import plot_control_loop, plot_learning, plot_rates
+from soft_flow_bringup.report.episode_log import EpisodeRecord
+from soft_flow_bringup.report.parts import Drawing, Section, Table
+from soft_flow_bringup.report.plots import plot_control_loop
 from soft_flow_bringup.report.run_data import RunData
+from soft_flow_bringup.report.run_folder import rollouts_phase
 from soft_flow_bringup.report.smoothness import Smoothness, measure_smoothness
-from soft_flow_bringup.report.statistics import Rate, difference_interval
-
-ACTORS = ("operator", "policy")
-
-
-def percent(value: float) -> str:
-    """A rate for people."""
-    return f"{value:.0%}" if np.isfinite(value) else "-"
-
-
-def stage_rates(run: RunData) -> dict[str, dict[str, Rate]]:
-    """Stage -> who acted -> rate."""
-    records = dict(zip(ACTORS, (run.demonstrations, run.rollouts), strict=True))
-    return {
-        stage: {who: stage_rate(episodes, stage) for who, episodes in records.items()}
-        for stage in run.specification.episode.flags
-    }
-
-
-def success_section(run: RunData) -> Section:
-    """Stages of success of operator and policy."""
-    run.require("demonstrations", run.demonstrations)
-    rates = stage_rates(run)
-    rows = []
-    for stage, by_who in rates.items():
-        for who, rate in by_who.items():
-            bounds = rate.wilson()
-            interval = f"{bounds.low:.0%} to {bounds.high:.0%}" if rate.trials else "-"
-            rows.append(
-                (f"{stage}, {who}", str(rate.successes), str(rate.trials), percent(rate.value), interval)
-            )
-    parts: list[Part] = [
-        Drawing(plot_rates(rates), "Dots: rate. Bars: 95 % Wilson interval."),
-        Table(("stage", "successes", "trials", "rate", "95 % interval"), rows),
-    ]
-    if any(record.counted for record in run.rollouts):
-        parts.append(Paragraph(_differences(rates)))
-    else:
-        parts.append(Paragraph(f"The policy has no trial yet. {run.why('rollouts')}"))
-    lead = (
-        f"An episode counts as {' and '.join(run.specification.episode.flags)} by what the simulated world "
-        "measures, not by what anyone intended. The policy starts from seeds that were never demonstrated."
-    )
-    return Section("How often it works", lead, parts)
-
-
-def _differences(rates: dict[str, dict[str, Rate]]) -> str:
-    sentences = []
-    for stage, by_who in rates.items():
-        policy, operator = by_who["policy"], by_who["operator"]
-        bounds = difference_interval(policy, operator)
-        gap = 100 * (policy.value - operator.value)
-        sentences.append(
-            f"{stage}: {gap:+.0f} points (95 % interval {100 * bounds.low:+.0f} to {100 * bounds.high:+.0f})"
-        )
-    return "Policy minus operator. " + "; ".join(sentences) + "."
-
-
-def learning_section(run: RunData) -> Section:
-    """Course of the training."""
-    log = run.training
-    if log is None or not log.updates:
-        raise NotAvailableError(run.why("training"))
-    lead = (
-        f"{log.total_updates:,} updates of maximum likelihood on the chunks of {log.training_episodes} "
-        f"successful demonstrations; {log.held_out_episodes} more were held out. The likelihood is exact and "
-        "stands for one dimension of one step; higher is better."
-    )
-    drawing = plot_learning(log.updates, log.loss, log.held_out_updates, log.held_out)
-    caption = "Left: loss of each batch and its running median. Right: demonstrations the training never saw."
-    parts: list[Part] = [Drawing(drawing, caption)]
-    if log.held_out:
-        best = int(np.argmax(log.held_out))
-        parts.append(
-            Paragraph(
-                f"Held-out demonstrations: {log.held_out[0]:.2f} at the first scoring, "
-                f"{log.held_out[-1]:.2f} at the last, best {log.held_out[best]:.2f} "
-                f"after {log.held_out_updates[best]:,} updates."
-            )
-        )
-    return Section("Learning", lead, parts)
 
 
 def control_loop_section(run: RunData) -> Section:
@@ -136,7 +56,7 @@ def _smoothness(run: RunData, records: Sequence[EpisodeRecord]) -> Smoothness:
 def smoothness_section(run: RunData) -> Section:
     """How smooth the policy's commands are beside the demonstrations'."""
     operator = _smoothness(run, run.require("demonstrations", run.demonstrations))
-    policy = _smoothness(run, run.require("rollouts", run.rollouts))
+    policy = _smoothness(run, run.require(rollouts_phase(run.rolled_out), run.rollouts))
     ratio = policy.relative_to(operator)
     names = {"arm": "flange target", "hand": "hand targets", "whole": "all together"}
     rows = [

@@ -11,17 +11,19 @@ import jinja2
 from markupsafe import Markup
 
 from soft_flow_bringup.report.episode_log import RunDataError
+from soft_flow_bringup.report.motion_sections import control_loop_section, smoothness_section
 from soft_flow_bringup.report.parts import Fact, NotAvailableError, Section
-from soft_flow_bringup.report.picture_sections import contact_sheet_section, films_section
+from soft_flow_bringup.report.picture_sections import contact_sheet_section, films_section, value_section
 from soft_flow_bringup.report.run_data import RunData
 from soft_flow_bringup.report.run_folder import RunFolder
-from soft_flow_bringup.report.run_sections import configuration_section, effort_section, minutes
-from soft_flow_bringup.report.sections import (
-    control_loop_section,
+from soft_flow_bringup.report.run_sections import configuration_section, effort_section
+from soft_flow_bringup.report.stage_log import NAMES
+from soft_flow_bringup.report.stage_sections import (
+    OPERATOR,
     learning_section,
+    minutes,
     percent,
-    smoothness_section,
-    stage_rates,
+    success_rates,
     success_section,
 )
 from soft_flow_contract.errors import ContractError
@@ -31,6 +33,7 @@ from soft_flow_learner.errors import LearnerError
 SECTIONS: dict[str, Callable[[RunData], Section]] = {
     "How often it works": success_section,
     "A success and a failure": films_section,
+    "What the critic expects": value_section,
     "All rollouts": contact_sheet_section,
     "Learning": learning_section,
     "The control loop in real time": control_loop_section,
@@ -54,18 +57,19 @@ def build_section(title: str, build: Callable[[RunData], Section], run: RunData)
 
 
 def _facts(run: RunData) -> list[Fact]:
-    facts = []
-    for stage, by_who in stage_rates(run).items():
-        policy, operator = by_who["policy"], by_who["operator"]
+    facts, last = [], NAMES[run.rolled_out]
+    for goal, by_who in success_rates(run).items():
+        policy, operator, first = by_who[last], by_who[OPERATOR], by_who[NAMES["imitation"]]
         remark = f"{policy.successes} of {policy.trials} rollouts; operator {percent(operator.value)}"
-        facts.append(Fact(percent(policy.value), f"{stage} by the policy", remark))
+        if last != NAMES["imitation"]:
+            remark += f", imitation {percent(first.value)}"
+        facts.append(Fact(percent(policy.value), f"{goal}, after {last}", remark))
     demonstrations = sum(record.counted for record in run.demonstrations)
     successes = sum(record.outcome == "success" for record in run.demonstrations)
     facts.append(Fact(str(demonstrations), "demonstrations", f"{successes} of them successful"))
-    if run.training:
-        facts.append(
-            Fact(f"{run.training.total_updates:,}", "updates", f"in {minutes(run.training.seconds)}")
-        )
+    updates = sum(log.updates for log in run.stages)
+    if updates:
+        facts.append(Fact(f"{updates:,}", "updates", f"in {len(run.stages)} stages"))
     facts.append(Fact(minutes(run.state.seconds), "in all", f"on {os.cpu_count()} cores, no GPU"))
     return facts
 
@@ -73,7 +77,8 @@ def _facts(run: RunData) -> list[Fact]:
 SUMMARY = (
     "A normalizing-flow policy learned from bags of demonstrations to take scissors out of their case "
     "and cut a tape, from three small camera images and proprioception, with a simulated robot arm and a "
-    "17-joint hand. Demonstrations and rollouts went through the same ROS 2 graph that drives a robot."
+    "17-joint hand: first by imitation, then with a critic of action chunks, from the same bags and while "
+    "it acted. Demonstrations and rollouts went through the same ROS 2 graph that drives a robot."
 )
 
 
@@ -87,13 +92,14 @@ def render_page(run: RunData) -> str:
     )
     sections = [build_section(title, build, run) for title, build in SECTIONS.items()]
     return environment.get_template("page.html.j2").render(
-        title=f"SOFT-FLOW: {run.specification.task}, from demonstrations to rollouts",
+        title=f"SOFT-FLOW: {run.specification.task}, four stages of learning",
         summary=Markup(SUMMARY),
         byline=f"Run of {run.state.started.replace('T', ' ')} on {platform.machine()}, {platform.system()}.",
         facts=_facts(run),
         sections=sections,
-        footer="One file, no other is needed. Intervals are 95 % Wilson score intervals; differences are "
-        "Newcombe's. Discarded episodes (a fault of the graph or the simulated world) are no trials.",
+        footer="One file, no other is needed. Intervals are 95 % Wilson score intervals; those of "
+        "differences are bootstrapped over starts. Discarded episodes (a fault of the graph or the simulated "
+        "world) are no trials.",
     )
 
 

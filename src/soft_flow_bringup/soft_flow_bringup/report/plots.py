@@ -51,26 +51,6 @@ def plot_rates(rates: Mapping[str, Mapping[str, Rate]]) -> str:
         return to_svg(drawing)
 
 
-def plot_learning(
-    updates: Sequence[int],
-    loss: Sequence[float],
-    held_out_updates: Sequence[int],
-    held_out: Sequence[float],
-) -> str:
-    """Training loss (left, with a running median) and likelihood of held-out demonstrations (right)."""
-    with figure(9.4, 3.1, columns=2) as (drawing, (left, right)):
-        left.plot(updates, loss, color=BLUE, alpha=0.25, linewidth=1)
-        left.plot(updates, running_median(np.asarray(loss, dtype=float)), color=BLUE, linewidth=2)
-        left.set(title="Training loss", xlabel="update", ylabel="negative log-likelihood\na dimension (nat)")
-        right.plot(held_out_updates, held_out, "-o", color=RED, markersize=4, linewidth=2)
-        right.set(
-            title="Likelihood of held-out demonstrations",
-            xlabel="update",
-            ylabel="log-likelihood\na dimension (nat)",
-        )
-        return to_svg(drawing)
-
-
 def running_median(values: np.ndarray, width: int = 15) -> np.ndarray:
     """Median over a centred window, shorter at the ends."""
     half = width // 2

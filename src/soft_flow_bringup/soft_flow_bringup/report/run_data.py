@@ -8,7 +8,8 @@ from soft_flow_bringup.report.episode_log import EpisodeRecord, read_episodes
 from soft_flow_bringup.report.loop_log import LOG_NAME, LoopLog, read_loop_log
 from soft_flow_bringup.report.parts import NotAvailableError
 from soft_flow_bringup.report.recorded_episode import load_episode
-from soft_flow_bringup.report.run_folder import Phase, RunFolder, RunState
+from soft_flow_bringup.report.run_folder import STAGES, Phase, RunFolder, RunState
+from soft_flow_bringup.report.stage_log import StageLog, read_stage_logs
 from soft_flow_bringup.report.training_log import TrainingLog, read_training_log
 from soft_flow_contract.task_specification import TaskSpecification
 from soft_flow_learner.episode import EncodedEpisode
@@ -28,9 +29,26 @@ class RunData:
         return read_episodes(self.folder.demonstrations)
 
     @cached_property
+    def rollouts_by_stage(self) -> dict[str, list[EpisodeRecord]]:
+        """Episodes of every learning stage's policy in lockstep, from the same starts."""
+        return {stage: read_episodes(self.folder.rollouts(stage)) for stage in STAGES}
+
+    @property
+    def rolled_out(self) -> str:
+        """The last learning stage whose policy was rolled out; the first one if none was."""
+        by_stage = self.rollouts_by_stage
+        tried = [stage for stage in STAGES if any(record.counted for record in by_stage[stage])]
+        return tried[-1] if tried else STAGES[0]
+
+    @property
     def rollouts(self) -> list[EpisodeRecord]:
-        """Episodes of the policy in lockstep."""
-        return read_episodes(self.folder.rollouts)
+        """Episodes of the last policy that was rolled out."""
+        return self.rollouts_by_stage[self.rolled_out]
+
+    @cached_property
+    def online(self) -> list[EpisodeRecord]:
+        """Episodes that online RL learned from."""
+        return read_episodes(self.folder.online_episodes)
 
     @cached_property
     def realtime(self) -> list[EpisodeRecord]:
@@ -44,8 +62,13 @@ class RunData:
 
     @cached_property
     def training(self) -> TrainingLog | None:
-        """The course of the training, or None."""
+        """The course of imitation, with the episodes that it had, or None."""
         return read_training_log(self.folder.training)
+
+    @cached_property
+    def stages(self) -> list[StageLog]:
+        """The course of all stages of learning that were begun."""
+        return read_stage_logs(self.folder)
 
     @cached_property
     def _episodes(self) -> dict[Path, EncodedEpisode]:
@@ -77,9 +100,9 @@ class RunData:
 
     def why(self, phase: str) -> str:
         """Why a phase has nothing to show."""
-        known = self.state.phases.get(phase, Phase())
+        known, name = self.state.phases.get(phase, Phase()), phase.replace("_", " ")
         reasons = {
-            "pending": f"The run was interrupted before the {phase} began.",
-            "running": f"The run was interrupted during the {phase}.",
+            "pending": f"The run was interrupted before the {name} began.",
+            "running": f"The run was interrupted during the {name}.",
         }
-        return known.note or reasons.get(known.status, f"The phase '{phase}' left no data.")
+        return known.note or reasons.get(known.status, f"The phase '{name}' left no data.")

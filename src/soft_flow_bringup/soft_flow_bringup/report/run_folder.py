@@ -9,7 +9,21 @@ from typing import Any
 from soft_flow_bringup.report.episode_log import RunDataError
 
 STATE_NAME = "run.json"
-PHASES = ("demonstrations", "training", "rollouts", "realtime")
+STAGES = ("imitation", "offline", "online")  # of learning, each of which leaves a policy that is rolled out
+PHASES = (
+    "demonstrations",
+    "training",  # imitation, critic warm-up and offline RL, all from the demonstrations' bags
+    "imitation_rollouts",
+    "offline_rollouts",
+    "online",
+    "online_rollouts",
+    "realtime",
+)
+
+
+def rollouts_phase(stage: str) -> str:
+    """The phase in which the policy of a learning stage is rolled out; also the name of its folder."""
+    return f"{stage}_rollouts"
 
 
 @dataclass(frozen=True)
@@ -66,18 +80,31 @@ class RunFolder:
 
     @property
     def training(self) -> Path:
-        """Checkpoint and measurements of the training."""
+        """The trainer's run from the bags: imitation, critic warm-up, offline RL."""
         return self.root / "training"
 
     @property
-    def policy(self) -> Path:
-        """The policy that the training ended with."""
-        return self.training / "policy"
+    def online(self) -> Path:
+        """The learner's run beside the acting policy, with the bags of its episodes."""
+        return self.root / "online"
 
     @property
-    def rollouts(self) -> Path:
-        """Bags of the policy."""
-        return self.root / "rollouts"
+    def online_episodes(self) -> Path:
+        """Bags of the policy that acted while it was learned online."""
+        return self.online / "episodes"
+
+    def policy(self, stage: str) -> Path:
+        """The policy that a learning stage ended with."""
+        return self.online / "policy" if stage == "online" else self.training / "stages" / stage / "policy"
+
+    @property
+    def last_stage(self) -> str | None:
+        """The last learning stage that left a policy; None if there is no policy yet."""
+        return next((stage for stage in reversed(STAGES) if self.policy(stage).exists()), None)
+
+    def rollouts(self, stage: str) -> Path:
+        """Bags of the policy of a learning stage, from starts that are the same for every stage."""
+        return self.root / rollouts_phase(stage)
 
     @property
     def realtime(self) -> Path:

@@ -3,6 +3,8 @@
 from soft_flow_bringup.report.episode_log import EpisodeRecord
 from soft_flow_bringup.report.parts import Paragraph, Section, Table
 from soft_flow_bringup.report.run_data import RunData
+from soft_flow_bringup.report.run_folder import STAGES, rollouts_phase
+from soft_flow_bringup.report.stage_sections import minutes
 
 STATUS = {
     "pending": "not run",
@@ -13,11 +15,6 @@ STATUS = {
 }
 
 
-def minutes(seconds: float) -> str:
-    """A duration for people."""
-    return f"{seconds / 60:.1f} min"
-
-
 def _episodes(records: list[EpisodeRecord]) -> str:
     counted = sum(record.counted for record in records)
     discarded = len(records) - counted
@@ -26,16 +23,23 @@ def _episodes(records: list[EpisodeRecord]) -> str:
 
 def effort_section(run: RunData) -> Section:
     """What each number rests on."""
-    log = run.training
-    updates = f"{log.total_updates:,} updates on {log.training_episodes} episodes" if log else "0 updates"
+    updates = {log.name: log.updates for log in run.stages}
+    from_bags = sum(count for name, count in updates.items() if name != "online")
     amounts = {
         "demonstrations": _episodes(run.demonstrations),
-        "training": updates,
-        "rollouts": _episodes(run.rollouts),
+        "training": f"{from_bags:,} updates",
+        "online": f"{updates.get('online', 0):,} updates, {_episodes(run.online)}",
         "realtime": _episodes(run.realtime),
     }
+    amounts |= {rollouts_phase(stage): _episodes(run.rollouts_by_stage[stage]) for stage in STAGES}
     rows = [
-        (name, amounts[name], minutes(phase.seconds), STATUS.get(phase.status, phase.status), phase.note)
+        (
+            name.replace("_", " "),
+            amounts[name],
+            minutes(phase.seconds),
+            STATUS.get(phase.status, phase.status),
+            phase.note,
+        )
         for name, phase in run.state.phases.items()
     ]
     rows.append(("whole run", "", minutes(run.state.seconds), "", ""))
@@ -46,7 +50,7 @@ def effort_section(run: RunData) -> Section:
         if spent
         else ""
     )
-    lead = f"{text}Every rollout was played by the weights at the end of this training."
+    lead = f"{text}Every rollout was played by the weights at the end of its stage."
     header = ("phase", "amount", "time", "state", "remark")
     return Section("What the numbers rest on", lead, [Table(header, rows)])
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from soft_flow_bringup.report.episode_log import RunDataError
 
 LOG_NAME = "metrics.jsonl"  # one line an update
+TAIL_BYTES = 8192  # hold at least one line
 RECORD_NAME = "run.json"  # which episodes were used
 
 
@@ -38,6 +39,38 @@ class TrainingLog:
         return max((*self.updates, *self.held_out_updates), default=0)
 
 
+def read_rows(path: Path) -> list[dict[str, float]]:
+    """The measurements in a trainer's log; a line that is not written to its end yet is left out.
+
+    Raises:
+        RunDataError: a line is not a measurement.
+    """
+    text = path.read_text(encoding="utf-8")
+    lines = text.splitlines() if text.endswith("\n") else text.splitlines()[:-1]
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+            int(row["update"])
+        except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+            raise RunDataError(
+                f"{path}, line {number}: not a measurement ({error!r}); train again"
+            ) from error
+        rows.append(row)
+    return rows
+
+
+def last_measurement(path: Path) -> dict[str, float]:
+    """The last whole line of a trainer's log that grows; empty if there is none yet."""
+    if not path.exists():
+        return {}
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+        lines = file.read().decode("utf-8", errors="replace").split("\n")[:-1]  # the rest is being written
+    whole = [line for line in lines if line.startswith("{") and line.endswith("}")]
+    return dict(json.loads(whole[-1])) if whole else {}
+
+
 def read_training_log(folder: Path) -> TrainingLog | None:
     """The log of the training in `folder`; None if there is none yet.
 
@@ -47,16 +80,7 @@ def read_training_log(folder: Path) -> TrainingLog | None:
     path = folder / LOG_NAME
     if not path.exists():
         return None
-    text = path.read_text(encoding="utf-8")
-    lines = text.splitlines() if text.endswith("\n") else text.splitlines()[:-1]
-    rows = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            rows.append((int(json.loads(line)["update"]), json.loads(line)))
-        except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-            raise RunDataError(
-                f"{path}, line {number}: not a measurement ({error!r}); train again"
-            ) from error
+    rows = [(int(row["update"]), row) for row in read_rows(path)]
     losses = [(update, float(row["loss"])) for update, row in rows if "loss" in row]
     scored = [(update, -float(row["held_out_nll"])) for update, row in rows if "held_out_nll" in row]
     return TrainingLog(

@@ -1,0 +1,127 @@
+"""How the demo learns: three stages from the demonstrations' bags, the fourth while the policy acts."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from soft_flow_bringup.demo_budget import ROUNDS, DemoBudget, seconds_a_tick
+from soft_flow_bringup.demo_display import PhaseDisplay
+from soft_flow_bringup.demo_settings import DemoSettings
+from soft_flow_bringup.graph_commands import (
+    finetune_command,
+    learner_file,
+    own_domain,
+    task_file,
+    train_command,
+)
+from soft_flow_bringup.report.episode_log import EpisodeRecord, counted, read_episodes
+from soft_flow_bringup.report.run_folder import Phase, RunFolder
+from soft_flow_bringup.report.stage_log import NAMES, newest_stage
+from soft_flow_bringup.report.training_log import last_measurement
+from soft_flow_bringup.watched_process import Ended, run_watched
+from soft_flow_contract.task_specification import TaskSpecification
+
+ONLINE_SEED = 300_000  # of the first episode that is learned from online
+LEARNER = "learner_short"  # name of the learner's configuration: for few updates
+FROM_BAGS = ("imitation", "warmup", "offline")
+
+
+class DemoLearning:
+    """The phases in which something is learned; each goes on where it was left."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        settings: DemoSettings,
+        specification: TaskSpecification,
+        budget: DemoBudget,
+    ) -> None:
+        """Learn into `folder`."""
+        self._folder, self._settings = folder, settings
+        self._specification, self._budget = specification, budget
+
+    def _demonstrations(self) -> list[EpisodeRecord]:
+        return counted(read_episodes(self._folder.demonstrations))
+
+    def train(self, display: PhaseDisplay, spent: float) -> Ended | Phase:
+        """Imitation, critic warm-up and offline RL; `Ended` if the trainer failed."""
+        records = self._demonstrations()
+        if not records:
+            return Phase("failed", note="There are no demonstrations to learn from.")
+        pace = seconds_a_tick(records, self._specification.dt)
+        shares = self._budget.learning(spent, pace, len(records))
+        seconds = sum(shares[stage] for stage in FROM_BAGS)
+        minutes = ",".join(f"{stage}={shares[stage] / 60:.3f}" for stage in FROM_BAGS)
+        command = train_command(
+            self._folder.demonstrations,
+            self._folder.training,
+            task_file(self._settings.task),
+            *("--config", str(learner_file(LEARNER)), "--stages", ",".join(FROM_BAGS)),
+            *("--minutes", minutes, *self._success_flag()),
+        )
+
+        def watch() -> None:
+            display.show(*self._training_progress(shares))
+
+        ended = self._run(command, "training", watch, 1.5 * seconds + 180)
+        return Phase("done") if ended.status == 0 else ended
+
+    def _success_flag(self) -> Sequence[str]:
+        flag = self._settings.success_flag
+        return () if flag == "success" else ("--success-flag", flag)
+
+    def _training_progress(self, shares: dict[str, float]) -> tuple[float, float, str]:
+        """Seconds done, seconds in all, and a text, by the log of the stage that is being trained."""
+        total = sum(shares[stage] for stage in FROM_BAGS)
+        path = newest_stage(self._folder)
+        last = last_measurement(path) if path is not None else {}
+        if path is None or "loss" not in last:
+            return 0.0, total, "reading bags"
+        stage = "imitation" if path.parent == self._folder.training else path.parent.name
+        before = sum(shares[name] for name in FROM_BAGS[: FROM_BAGS.index(stage)])
+        text = f"{NAMES[stage]}: {last['update']:,} updates, loss {last['loss']:.2f}"
+        return before + last["seconds"], total, text
+
+    def go_online(self, display: PhaseDisplay, spent: float) -> Ended | Phase:
+        """Online RL while the policy acts; `Ended` if the graph failed."""
+        if not self._folder.policy("offline").exists():
+            return Phase("failed", note="Offline RL left no policy to go on with.")
+        pace = seconds_a_tick(self._demonstrations(), self._specification.dt)
+        limit = self._budget.online_limit(spent, pace)
+        per_round = self._budget.episodes_a_round(limit, pace)
+        aim = ROUNDS * per_round
+
+        def watch() -> None:
+            done = self._online_episodes()
+            display.show(done, aim, f"{done} of {aim} episodes" if done else "starting the graph")
+
+        ended = self._run(self._online_command(per_round), "online", watch, limit)
+        if ended.timed_out and self._folder.policy("online").exists():
+            note = f"The time was over after {self._online_episodes()} of {aim} episodes."
+            return Phase("short", note=note)
+        return Phase("done") if ended.status == 0 else ended
+
+    def _online_command(self, episodes_per_round: int) -> list[str]:
+        return finetune_command(
+            self._online_start(),
+            self._folder.demonstrations,
+            self._folder.online,
+            ROUNDS,
+            episodes_per_round,
+            first_seed=ONLINE_SEED,
+            task=self._settings.task,
+            config=learner_file(LEARNER),
+            overlap=True,
+        )
+
+    def _online_episodes(self) -> int:
+        return len(counted(read_episodes(self._folder.online_episodes)))
+
+    def _online_start(self) -> Path:
+        """The newest checkpoint of offline RL, which has its critic."""
+        checkpoints = sorted((self._folder.training / "stages" / "offline" / "checkpoints").glob("update_*"))
+        return checkpoints[-1] if checkpoints else self._folder.policy("offline")
+
+    def _run(self, command: list[str], name: str, watch: Callable[[], None], limit: float) -> Ended:
+        """Run a command in a domain of its own, with its output in a log."""
+        with own_domain() as environ:
+            return run_watched(command, self._folder.root / "logs" / f"{name}.log", environ, watch, limit)
