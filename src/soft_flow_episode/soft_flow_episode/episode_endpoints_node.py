@@ -53,6 +53,7 @@ class EpisodeEndpointsNode(Node):
         on_action: Callable[[ExecutedAction], None],
         on_outcome: Callable[[TaskOutcome], None],
         on_arbiter: Callable[[ArbiterState], None],
+        on_learner: Callable[[String], None],
     ) -> None:
         """Listen; observations come as the bytes that were sent, because they are only copied."""
         topic, quality = topics.OBSERVATION, topics.RECORDED
@@ -62,6 +63,8 @@ class EpisodeEndpointsNode(Node):
             self.create_subscription(TaskOutcome, topics.TASK_OUTCOME, on_outcome, topics.RECORDED),
             self.create_subscription(ArbiterState, topics.ARBITER_STATE, on_arbiter, topics.STATE),
         ]
+        if self.parameters.await_learner_every:
+            inputs.append(self.create_subscription(String, topics.LEARNER_PROGRESS, on_learner, topics.STATE))
         self._readiness = Readiness(self, [], inputs)
 
     def waiting(self) -> str:

@@ -26,6 +26,7 @@ from soft_flow_episode.episode_endpoints_node import EpisodeEndpointsNode
 from soft_flow_episode.episode_plan import DISCARD, LABELS, EpisodeLine, EpisodePlan
 from soft_flow_episode.episode_progress import EpisodeProgress
 from soft_flow_episode.episode_state_machine import EpisodeStateMachine, Phase, PhaseError, oracle_label
+from soft_flow_episode.learner_wait import LearnerWait
 from soft_flow_episode.message_conversion import stamp_of, to_outcome, to_transitions
 from soft_flow_episode.step_joiner import StepJoiner
 from soft_flow_msgs.msg import ArbiterState, TaskOutcome
@@ -35,7 +36,7 @@ MODES = {"policy": ArbiterState.MODE_POLICY, "teleop": ArbiterState.MODE_TELEOP}
 WALL_CLOCK = Clock(clock_type=ClockType.SYSTEM_TIME)  # of corrections, which outlive simulated time
 SUPERVISION_S = 0.1
 LEAD_TICKS = 2  # real time: after a reset, so that all know of the epoch before its first observation comes
-NOT_READY, TOO_MANY_INVALID = 3, 4  # exit statuses
+NOT_READY, TOO_MANY_INVALID, LEARNER_STOPPED = 3, 4, 5  # exit statuses
 
 
 class EpisodeNode(EpisodeEndpointsNode):
@@ -55,7 +56,9 @@ class EpisodeNode(EpisodeEndpointsNode):
         self._ready = False
         self._plan = EpisodePlan(parameters.episodes, parameters.first_seed, parameters.max_invalid)
         self._archive = self._open_archive()
-        self._exit = (0, "") if parameters.auto_start and self._plan.done else None
+        self._learner = LearnerWait(parameters.await_learner_every, parameters.await_learner_timeout)
+        over = parameters.auto_start and self._plan.done and not self._learner.every
+        self._exit = (0, "") if over else None
         self._progress = EpisodeProgress(parameters.episodes, self._plan.valid)
         for note in self._archive.notes:
             self._progress.say(note)
@@ -64,6 +67,7 @@ class EpisodeNode(EpisodeEndpointsNode):
             lambda action: self._take("add_action", to_nanoseconds(action.header.stamp), action),
             self._on_outcome,
             self._on_arbiter,
+            lambda said: self._learner.hear(said.data, STEADY.now().nanoseconds * 1e-9),
         )
         self.create_service(StartEpisode, topics.EPISODE_START, self._on_start_request)
         self.create_service(EndEpisode, topics.EPISODE_END, self._on_end_request)
@@ -92,7 +96,8 @@ class EpisodeNode(EpisodeEndpointsNode):
             self._ready = self.peers.settled(waiting)
             if waiting and self.parameters.auto_start and waited_s > self.parameters.ready_timeout:
                 self._exit = NOT_READY, f"the graph is not ready after {waited_s:.0f} s: {waiting}"
-        if self._ready and self._machine.phase is Phase.IDLE and self.parameters.auto_start:
+        between = self._machine.phase in (Phase.IDLE, Phase.FINISHED)
+        if self._ready and between and self.parameters.auto_start:
             self._next_episode()
         elif self._active and waited_s > self.parameters.stall_limit:
             what = f"waits for the {self._joiner.missing()}" if self._joiner else "a service does not answer"
@@ -108,12 +113,19 @@ class EpisodeNode(EpisodeEndpointsNode):
     # Preparing
 
     def _next_episode(self) -> None:
-        if self._plan.done:
+        plan, learner, now = self._plan, self._learner, STEADY.now().nanoseconds * 1e-9
+        waits = learner.waits(plan.valid, plan.done, now)
+        if plan.failed:
+            self._exit = TOO_MANY_INVALID, plan.failed
+        elif problem := learner.problem(now):
+            self._exit = LEARNER_STOPPED, problem
+        elif waits:
+            if news := learner.news():
+                self._progress.note(news)
+        elif plan.done:
             self._exit = 0, ""
-        elif self._plan.failed:
-            self._exit = TOO_MANY_INVALID, self._plan.failed
         else:
-            self._begin(self._plan.take_seed())
+            self._begin(plan.take_seed())
 
     def _begin(self, seed: int) -> None:
         self._machine.begin(str(uuid.uuid4()), seed)
@@ -226,6 +238,7 @@ class EpisodeNode(EpisodeEndpointsNode):
             )
             for _, data in transitions:
                 self.transitions.publish(data)
+            self._learner.recorded(line.id)
         self._plan.finish(line.outcome)
         self._last_line = line
         self._progress.finished(line, self._plan.valid)

@@ -40,6 +40,15 @@ class EpisodeParameters:
     ready_timeout: float = parameter(60.0, "s until a graph that is not ready is given up", 1.0, 3600.0)
     stall_limit: float = parameter(15.0, "s without progress until an episode is invalid", 1.0, 600.0)
     max_invalid: int = parameter(5, "invalid episodes of this run at which to give up", 1, 10_000)
+    await_learner_every: int = parameter(
+        0,
+        "valid episodes after which the learner's updates are awaited, and after the last; 0: never",
+        0,
+        10**6,
+    )
+    await_learner_timeout: float = parameter(
+        300.0, "s without progress of an awaited learner until it is given up", 1.0, 36000.0
+    )
     operator: str = parameter("", "recorded: who or which device operated")
     domain: str = parameter("", "recorded: real, nominal, shifted, ...")
     checkpoint: str = parameter("", "recorded: checkpoint of the policy")

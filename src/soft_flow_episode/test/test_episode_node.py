@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_cell import FakeCell, FakeOperator, FakePolicy, Faults, Graph, overrides
+from rclpy.context import Context
+from rclpy.node import Node
 from rclpy.serialization import deserialize_message
 from rosbags.rosbag2 import Reader
 from std_msgs.msg import String
@@ -14,9 +16,11 @@ from std_srvs.srv import Trigger
 
 from soft_flow_contract import topics
 from soft_flow_contract.errors import ContractError
+from soft_flow_contract.learner_progress import LearnerProgress
 from soft_flow_contract.task_specification import TaskSpecification
 from soft_flow_episode.command_arbiter_node import CommandArbiterNode
 from soft_flow_episode.episode_node import EpisodeNode
+from soft_flow_episode.episode_state_machine import Phase
 from soft_flow_episode.peer_readiness import CALM_POLLS, PATIENCE_POLLS, PeerReadiness
 from soft_flow_msgs.msg import EpisodeState, ExecutedAction, Transition
 from soft_flow_msgs.srv import EndEpisode, LabelEpisode, SetMode, StartEpisode
@@ -332,3 +336,54 @@ def test_a_graph_counts_as_ready_after_several_calm_polls() -> None:
     peers = PeerReadiness({}, Trigger.Request)
     answers = [peers.settled(waiting) for waiting in ["", "x", *[""] * CALM_POLLS]]
     assert answers == [False] * (CALM_POLLS + 1) + [True]
+
+
+class FakeLearner(Node):
+    """Says that it rests as soon as the newest episode's last transition arrived, if it is told to."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__("learner_node", context=context)
+        self.episodes: list[str] = []
+        self._said = self.create_publisher(String, topics.LEARNER_PROGRESS, topics.STATE)
+        self.create_subscription(Transition, topics.TRANSITIONS, self._take, topics.TRANSITION_STREAM)
+        self.say()
+
+    def _take(self, message: Transition) -> None:
+        if message.is_last:
+            self.episodes.append(message.episode_id)
+
+    def say(self, at_rest: bool = False) -> None:
+        progress = LearnerProgress(
+            received=0,
+            committed_episodes=0,
+            dropped=0,
+            episodes={},
+            missing={},
+            settled=dict.fromkeys(self.episodes, "committed"),
+            pending_updates=0 if at_rest else 5,
+            at_rest=at_rest,
+        )
+        self._said.publish(String(data=progress.to_json()))
+
+
+def test_after_each_round_it_waits_until_the_learner_is_at_rest(graph: Graph, tmp_path: Path) -> None:
+    learner = graph.add(FakeLearner(graph.context))
+    _, node = build(graph, tmp_path, episodes=3, await_learner_every=2)
+    for recorded in (2, 3):
+        graph.spin_until(lambda recorded=recorded: len(learner.episodes) == recorded)
+        learner.say()
+        graph.spin_until(lambda: node._learner._announced)
+        assert len(log(tmp_path)) == recorded and node._machine.phase in (Phase.IDLE, Phase.FINISHED)
+        learner.say(at_rest=True)
+    assert graph.spin_to_exit() == 0
+    assert len(log(tmp_path)) == 3
+
+
+def test_a_learner_that_does_not_go_on_ends_the_run_by_name(
+    graph: Graph, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    graph.add(FakeLearner(graph.context))
+    build(graph, tmp_path, episodes=1, await_learner_every=1, await_learner_timeout=1.0)
+    assert graph.spin_to_exit() == 5
+    assert "learner_node did not move on" in capsys.readouterr().err
+    assert len(bags(tmp_path)) == 1
