@@ -7,9 +7,11 @@ import numpy as np
 from torch import Tensor
 
 from soft_flow_learner.episode_store import ChunkBatch, EpisodeStore
+from soft_flow_learner.gate_observations import pairs_of_store
 from soft_flow_learner.imitation import Imitation, seeded_generator
 from soft_flow_learner.learning_schedule import learning_rate
 from soft_flow_learner.row_order import RowOrder
+from soft_flow_policy.gate_calibration import calibrate, to_manifest
 from soft_flow_policy.policy import FlowPolicy
 
 
@@ -76,4 +78,10 @@ class ImitationWork:
 
     def results(self) -> Mapping[str, Any]:
         """See StageWork."""
-        return {"episodes": len(self._training.episodes)}
+        return {"episodes": len(self._training.episodes), **self._gate()}
+
+    def _gate(self) -> dict[str, Any]:
+        if self._held_out is None:
+            return {}
+        pairs = pairs_of_store(self._held_out, self.average.specification.chunk.executed)
+        return to_manifest(calibrate(self.average, pairs, self._seed))

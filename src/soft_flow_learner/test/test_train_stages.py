@@ -17,6 +17,7 @@ from soft_flow_contract.steps import ObservationData
 from soft_flow_learner.metrics_log import read_metrics
 from soft_flow_learner.train import main
 from soft_flow_policy.checkpoint import open_checkpoint
+from soft_flow_policy.likelihood_gate import read_calibration
 from soft_flow_policy.served_policy import Sampling, ServedPolicy
 
 SPECIFICATION = small_specification()
@@ -103,6 +104,18 @@ def test_the_policy_of_a_stage_after_imitation_brings_the_critic_that_chooses_am
     observation = ObservationData(0, proprioception, images)
     served = ServedPolicy(str(whole_run / "policy"), Sampling(0, 1.0, True, 8), "onnxruntime", SPECIFICATION)
     assert np.isfinite(served.plan(observation).value)
+
+
+def test_every_stage_calibrates_the_likelihood_gate_on_the_episodes_that_were_held_out(
+    whole_run: Path,
+) -> None:
+    calibrations = [
+        read_calibration(open_checkpoint(whole_run / "stages" / stage / "policy").manifest.extra, stage)
+        for stage in UPDATES
+    ]
+    assert all(calibration.executed == 2 for calibration in calibrations)
+    counts = [len(signals) for calibration in calibrations for signals in calibration.signals.values()]
+    assert counts == [10] * 3 + [11] * 6  # pairs of an episode of 12 actions, at three temperatures
 
 
 def test_warm_up_leaves_the_policy_of_imitation_and_offline_changes_it(whole_run: Path) -> None:

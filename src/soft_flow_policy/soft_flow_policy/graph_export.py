@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from soft_flow_policy.observation_encoder import ObservationBatch
-from soft_flow_policy.policy import FlowPolicy
+from soft_flow_policy.overlap_likelihood import rescore
+from soft_flow_policy.policy import ChunkSample, FlowPolicy
 
 OPSET = 17
 PREFIX = "policy."  # of the weights' names in the graph
@@ -19,23 +20,40 @@ PREFIX = "policy."  # of the weights' names in the graph
 class PolicyGraph(nn.Module):
     """The policy as a function of plain tensors: N chunks for one observation."""
 
-    def __init__(self, policy: FlowPolicy, denoise: bool, candidates: int = 1) -> None:
-        """Wrap `policy`; `denoise` as in `FlowPolicy.sample`; `candidates` is N."""
+    def __init__(self, policy: FlowPolicy, denoise: bool, candidates: int = 1, rescore: bool = False) -> None:
+        """Wrap `policy`; `denoise` as in `FlowPolicy.sample`; `candidates` is N.
+
+        With `rescore` there is one more input and output: the M steps that an earlier chunk still plans, and
+        the log densities of them continued as the new chunks are, see `overlap_likelihood`.
+        """
         super().__init__()
-        self.policy, self.denoise, self.candidates = policy, denoise, candidates
+        self.policy, self.denoise, self.candidates, self.rescore = policy, denoise, candidates, rescore
 
     def forward(
-        self, noise: Tensor, temperature: Tensor, proprioception: Tensor, *images: Tensor
-    ) -> tuple[Tensor, Tensor]:
+        self, noise: Tensor, temperature: Tensor, proprioception: Tensor, *others: Tensor
+    ) -> tuple[Tensor, ...]:
         """Noise (N, T, A), temperature (), proprioception (1, P), an image (1, H, W, 3) for each camera.
 
-        Returns actions (N, T, A) and their log densities (N,), as `ChunkSample`.
+        With `rescore` the earlier steps (M, A) follow. Returns actions (N, T, A) and their log densities
+        (N,), as `ChunkSample`, and with `rescore` those of the earlier plan (N,).
         """
+        cameras = self.policy.encoder.camera_names
         observation: ObservationBatch = {
             "proprioception": proprioception,
-            "images": dict(zip(self.policy.encoder.camera_names, images, strict=True)),
+            "images": dict(zip(cameras, others[: len(cameras)], strict=True)),
         }
         context = self.policy.encode(observation)  # once, however many candidates there are
+        sample = self._sample(context, observation, noise, temperature)
+        if not self.rescore:
+            return sample.actions, sample.log_prob
+        earlier = others[-1].expand(self.candidates, -1, -1)
+        rescored = rescore(self.policy, context.expand(self.candidates, -1), earlier, sample.actions)
+        return sample.actions, sample.log_prob, rescored
+
+    def _sample(
+        self, context: Tensor, observation: ObservationBatch, noise: Tensor, temperature: Tensor
+    ) -> ChunkSample:
+        """Chunks for one context (1, C)."""
         previous = self.policy.previous_action(observation) if self.denoise else None
         if self.candidates == 1:
             # Without a batch axis every product of the flow is a plain matrix product, the fastest.
@@ -45,14 +63,13 @@ class PolicyGraph(nn.Module):
                 noise[0],
                 previous_action=None if previous is None else previous[0],
             )
-            return single.actions.unsqueeze(0), single.log_prob.unsqueeze(0)
-        sample = self.policy.sample_given_context(
+            return ChunkSample(single.actions.unsqueeze(0), single.log_prob.unsqueeze(0))
+        return self.policy.sample_given_context(
             context.expand(self.candidates, -1),
             temperature,
             noise,
             previous_action=None if previous is None else previous.expand(self.candidates, -1),
         )
-        return sample.actions, sample.log_prob
 
 
 def distinct_weights(policy: FlowPolicy) -> FlowPolicy:
@@ -64,7 +81,7 @@ def distinct_weights(policy: FlowPolicy) -> FlowPolicy:
     return twin
 
 
-def example_inputs(policy: FlowPolicy, candidates: int = 1) -> dict[str, np.ndarray]:
+def example_inputs(policy: FlowPolicy, candidates: int = 1, rescore: bool = False) -> dict[str, np.ndarray]:
     """Inputs of the right names, shapes and types, all zero."""
     specification = policy.specification
     inputs: dict[str, np.ndarray] = {
@@ -75,6 +92,9 @@ def example_inputs(policy: FlowPolicy, candidates: int = 1) -> dict[str, np.ndar
     sizes = {camera.name: (camera.height, camera.width) for camera in specification.observation.cameras}
     for name in policy.encoder.camera_names:
         inputs[f"image_{name}"] = np.zeros((1, *sizes[name], 3), np.uint8)
+    if rescore:
+        overlap = policy.length - specification.chunk.executed
+        inputs["earlier"] = np.zeros((overlap, policy.dimension), np.float32)
     return inputs
 
 

@@ -34,10 +34,12 @@ class SampledChunks:
 
     actions: (N, T, A) float32, contract space, not clipped.
     log_prob: (N,) exact log densities of these actions at temperature 1, contract space, nats.
+    rescored: (N,) the same of the earlier plan continued as each of them is; NaN without an earlier plan.
     """
 
     actions: np.ndarray
     log_prob: np.ndarray
+    rescored: np.ndarray
 
 
 class InferenceSession(Protocol):
@@ -51,6 +53,7 @@ class InferenceSession(Protocol):
         images: Mapping[str, np.ndarray],
         noise: np.ndarray,
         temperature: float,
+        earlier: np.ndarray | None = None,
     ) -> SampledChunks:
         """Sample the candidate chunks for an observation.
 
@@ -59,6 +62,7 @@ class InferenceSession(Protocol):
             images: camera name -> (H, W, 3) uint8.
             noise: (N, T, A) float32, standard normal; N is what the session was made for.
             temperature: factor on the noise.
+            earlier: (M, A) what an earlier chunk still plans, to be rescored by a session that does so.
 
         Raises:
             InferenceError: the answer is not finite.
@@ -110,12 +114,13 @@ def start_runtime(graph: bytes) -> onnxruntime.InferenceSession:
 class WeightlessGraph:
     """An exported policy into which weights are put: what all its sessions share."""
 
-    def __init__(self, policy: FlowPolicy, denoise: bool, candidates: int) -> None:
-        """Export the policy, a second's work."""
+    def __init__(self, policy: FlowPolicy, denoise: bool, candidates: int, rescore: bool) -> None:
+        """Export the policy, a second's work; arguments as in `make_session`."""
         self.cameras = policy.encoder.camera_names
-        self.inputs = example_inputs(policy, candidates)
-        module = PolicyGraph(distinct_weights(policy), denoise, candidates)
-        self._model = onnx.load_from_string(export_graph(module, self.inputs, ["actions", "log_prob"]))
+        self.inputs = example_inputs(policy, candidates, rescore)
+        outputs = ["actions", "log_prob", *(["rescored"] if rescore else [])]
+        module = PolicyGraph(distinct_weights(policy), denoise, candidates, rescore)
+        self._model = onnx.load_from_string(export_graph(module, self.inputs, outputs))
         initializers = {item.name: item for item in self._model.graph.initializer}
         self._weights = {
             name: initializers[PREFIX + name] for name in policy.state_dict() if PREFIX + name in initializers
@@ -153,12 +158,14 @@ class OnnxSession:
         """
         self._graph = graph
         self._session = graph.start(state)
-        _checked(*self._session.run(None, graph.inputs))
+        _answer(self._session.run(None, graph.inputs), None)
 
     @classmethod
-    def export(cls, policy: FlowPolicy, denoise: bool, candidates: int = 1) -> "OnnxSession":
+    def export(
+        cls, policy: FlowPolicy, denoise: bool, candidates: int = 1, rescore: bool = False
+    ) -> "OnnxSession":
         """A session of a new graph; arguments as in `make_session`."""
-        return cls(WeightlessGraph(policy, denoise, candidates), policy.state_dict())
+        return cls(WeightlessGraph(policy, denoise, candidates, rescore), policy.state_dict())
 
     def sample(
         self,
@@ -166,6 +173,7 @@ class OnnxSession:
         images: Mapping[str, np.ndarray],
         noise: np.ndarray,
         temperature: float,
+        earlier: np.ndarray | None = None,
     ) -> SampledChunks:
         """See `InferenceSession`."""
         inputs = {
@@ -174,7 +182,9 @@ class OnnxSession:
             "proprioception": proprioception[None],
         }
         inputs.update({f"image_{name}": images[name][None] for name in self._graph.cameras})
-        return _checked(*self._session.run(None, inputs))
+        if "earlier" in self._graph.inputs:
+            inputs["earlier"] = self._graph.inputs["earlier"] if earlier is None else earlier
+        return _answer(self._session.run(None, inputs), earlier)
 
     def prepare(self, state: Mapping[str, Tensor]) -> "OnnxSession":
         """See `InferenceSession`."""
@@ -186,20 +196,20 @@ class TorchSession:
 
     runtime = "torch"
 
-    def __init__(self, policy: FlowPolicy, denoise: bool, candidates: int = 1) -> None:
+    def __init__(self, policy: FlowPolicy, denoise: bool, candidates: int = 1, rescore: bool = False) -> None:
         """Wrap the policy and warm up; arguments as in `make_session`.
 
         Raises:
             InferenceError: the answer is not finite.
         """
-        self._policy, self._denoise, self._candidates = policy.eval(), denoise, candidates
-        self._graph = PolicyGraph(self._policy, denoise, candidates)
-        self._run(*example_inputs(policy, candidates).values())
+        self._graph = PolicyGraph(policy.eval(), denoise, candidates, rescore)
+        self._inputs = example_inputs(policy, candidates, rescore)
+        _answer(self._run(*self._inputs.values()), None)
 
-    def _run(self, *inputs: np.ndarray) -> SampledChunks:
+    def _run(self, *inputs: np.ndarray) -> list[np.ndarray]:
         with torch.inference_mode():
-            actions, log_prob = self._graph(*(torch.from_numpy(np.asarray(value)) for value in inputs))
-        return _checked(actions.numpy(), log_prob.numpy())
+            answers = self._graph(*(torch.from_numpy(np.asarray(value)) for value in inputs))
+        return [answer.numpy() for answer in answers]
 
     def sample(
         self,
@@ -207,29 +217,39 @@ class TorchSession:
         images: Mapping[str, np.ndarray],
         noise: np.ndarray,
         temperature: float,
+        earlier: np.ndarray | None = None,
     ) -> SampledChunks:
         """See `InferenceSession`."""
-        pictures = [np.ascontiguousarray(images[name])[None] for name in self._policy.encoder.camera_names]
-        return self._run(noise, np.asarray(temperature, np.float32), proprioception[None], *pictures)
+        cameras = self._graph.policy.encoder.camera_names
+        others = [np.ascontiguousarray(images[name])[None] for name in cameras]
+        if self._graph.rescore:
+            others.append(self._inputs["earlier"] if earlier is None else earlier)
+        answers = self._run(noise, np.asarray(temperature, np.float32), proprioception[None], *others)
+        return _answer(answers, earlier)
 
     def prepare(self, state: Mapping[str, Tensor]) -> "TorchSession":
         """See `InferenceSession`."""
-        policy = copy.deepcopy(self._policy)
+        graph = self._graph
+        policy = copy.deepcopy(graph.policy)
         try:
             policy.load_state_dict(dict(state))
         except RuntimeError as error:  # PyTorch's kind for missing names and other shapes
             raise InferenceError(f"weights: they belong to another configuration: {error}") from error
-        return TorchSession(policy, self._denoise, self._candidates)
+        return TorchSession(policy, graph.denoise, graph.candidates, graph.rescore)
 
 
-def _checked(actions: np.ndarray, log_prob: np.ndarray) -> SampledChunks:
-    if not (np.all(np.isfinite(actions)) and np.all(np.isfinite(log_prob))):
+def _answer(answers: list[np.ndarray], earlier: np.ndarray | None) -> SampledChunks:
+    actions, log_prob = answers[:2]
+    rescored = np.full_like(log_prob, np.nan)
+    if earlier is not None:  # what has no number is as unlikely as can be, not unknown
+        rescored = np.where(np.isnan(answers[2]), -np.inf, answers[2])
+    if not all(np.all(np.isfinite(values)) for values in (actions, log_prob)):
         raise InferenceError("the policy's answer is not finite: the weights or the observation are damaged")
-    return SampledChunks(actions, log_prob)
+    return SampledChunks(actions, log_prob, rescored)
 
 
 def make_session(
-    policy: FlowPolicy, denoise: bool, runtime: str = "auto", candidates: int = 1
+    policy: FlowPolicy, denoise: bool, runtime: str = "auto", candidates: int = 1, rescore: bool = False
 ) -> InferenceSession:
     """A session.
 
@@ -238,19 +258,20 @@ def make_session(
         denoise: as in `FlowPolicy.sample`.
         runtime: 'onnxruntime', 'torch', or 'auto' (the first that works).
         candidates: N, chunks that are sampled for every observation.
+        rescore: whether what earlier chunks still plan can be rescored.
 
     Raises:
         ValueError: another runtime.
         RuntimeError: 'onnxruntime' is wanted and does not work.
     """
     if runtime == "torch":
-        return TorchSession(policy, denoise, candidates)
+        return TorchSession(policy, denoise, candidates, rescore)
     if runtime not in ("auto", "onnxruntime"):
         raise ValueError(f"runtime: expected 'auto', 'onnxruntime' or 'torch', got '{runtime}'")
     try:
-        return OnnxSession.export(policy, denoise, candidates)
+        return OnnxSession.export(policy, denoise, candidates, rescore)
     except Exception as error:  # the exporter and the runtime raise many kinds
         if runtime == "onnxruntime":
             raise RuntimeError(f"ONNX Runtime cannot run this policy: {error}") from error
         warnings.warn(f"ONNX Runtime cannot run this policy, PyTorch takes over: {error}", stacklevel=2)
-        return TorchSession(policy, denoise, candidates)
+        return TorchSession(policy, denoise, candidates, rescore)

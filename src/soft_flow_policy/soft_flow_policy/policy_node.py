@@ -32,6 +32,7 @@ from soft_flow_msgs.msg import ActionChunk, ArbiterState, Observation, PolicyHea
 from soft_flow_msgs.srv import LoadCheckpoint
 from soft_flow_policy.chunk_schedule import ChunkCounter, ChunkSchedule, Epoch
 from soft_flow_policy.inference import InferenceError
+from soft_flow_policy.likelihood_gate import LikelihoodGate, open_gate
 from soft_flow_policy.message_conversion import to_chunk_message, weights_from_bytes
 from soft_flow_policy.policy_parameters import PolicyParameters
 from soft_flow_policy.served_policy import Sampling, ServedPolicy
@@ -60,6 +61,7 @@ class PolicyNode(LifecycleNode):
         self.parameters = declare_parameters(self, PolicyParameters)
         self.policy: ServedPolicy | None = None
         self._schedule: ChunkSchedule | None = None
+        self._gate: LikelihoodGate | None = None
         self._task: TaskSpecification | None = None  # the running task's, once it is known
         self._newest: Observation | None = None
         self._arbiter: ArbiterState | None = None
@@ -140,8 +142,9 @@ class PolicyNode(LifecycleNode):
         """Replace the served policy by a checkpoint; the old one stays if it cannot be used."""
         p = self.parameters
         start = time.monotonic()
-        sampling = Sampling(p.seed, p.temperature, p.denoise, p.candidates)
+        sampling = Sampling(p.seed, p.temperature, p.denoise, p.candidates, p.gate)
         policy = ServedPolicy(path, sampling, p.runtime, self._task)
+        self._gate = open_gate(policy, p)
         if p.runtime == "auto" and policy.runtime == "torch":
             self.get_logger().warning(
                 "ONNX Runtime cannot run this policy; PyTorch takes over, which is slower"
@@ -198,6 +201,8 @@ class PolicyNode(LifecycleNode):
             if self._task is not None and self._task.hash != policy.specification.hash:
                 self._task.require_same_layout(policy.specification, policy.path)
             require_same_specification(message, policy.specification, policy.path)
+            if self._gate is not None and self._schedule is not None:
+                self._gate.require_executed(self._schedule.executed_steps)
             if not np.all(np.isfinite(np.asarray(message.proprioception, dtype=np.float32))):
                 raise ObservationError("observation: proprioception is not finite; check the sensors")
         except ContractError as error:
@@ -214,18 +219,24 @@ class PolicyNode(LifecycleNode):
             or self.policy is None
         ):
             return True
+        gate, epoch = self._gate, self._schedule.epoch.number if self._schedule.epoch else 0
+        if gate is not None and gate.fired(epoch):
+            return False
         if not self._schedule.is_due():
             return True
         try:
             observation = from_observation_message(self._newest, self.policy.specification)
-            chunk = self._intake.plan(observation)
+            earlier = gate.earlier(epoch, observation.stamp_ns) if gate is not None else None
+            chunk = self._intake.plan(observation, earlier)
         except (ContractError, InferenceError) as error:
             self._refuse(error)
             return False
+        if gate is not None and not gate.see(epoch, observation.stamp_ns, chunk):
+            self._set_problem(gate.reason())
+            return False  # nor is the chunk sent: what is not there cannot be flown
         self._chunks += 1
         self._problem = ""
         self._latencies.append(chunk.inference_time)
-        epoch = self._schedule.epoch.number
         message = to_chunk_message(
             chunk,
             self._newest.header,
@@ -290,6 +301,8 @@ class PolicyNode(LifecycleNode):
             }
         if self.parameters.accept_weights:
             values |= self._intake.report()
+        if self._gate is not None:
+            values |= self._gate.report()
         if self._latencies:
             p50, p99 = np.quantile(self._latencies, [0.5, 0.99]) * 1e3
             values |= {"inference_p50_ms": f"{p50:.2f}", "inference_p99_ms": f"{p99:.2f}"}

@@ -22,6 +22,13 @@ class PolicyParameters:
     accept_weights: bool = parameter(
         False, "take over the weights that a learner publishes, between chunks; off in an evaluation"
     )
+    gate: bool = parameter(
+        False, "stop acting when plans contradict the ones before; needs a calibrated checkpoint"
+    )
+    gate_quantile: float = parameter(
+        0.99, "of the signals on held-out observations that is the gate's threshold", 0.5, 1.0
+    )
+    gate_plans: int = parameter(2, "plans in a row above the threshold after which the gate fires", 1, 100)
     autostart: bool = parameter(
         True, "configure and activate by itself; a failure ends the node with status 1"
     )

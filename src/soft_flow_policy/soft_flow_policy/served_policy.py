@@ -23,12 +23,14 @@ class Sampling:
     temperature: factor on the base variable, 1 samples the density.
     denoise: remove the dequantization noise from what is executed.
     candidates: chunks to choose from; the critic chooses if there are several.
+    rescore: whether what the chunk before still plans is rescored, for the likelihood gate.
     """
 
     seed: int
     temperature: float
     denoise: bool
     candidates: int = 1
+    rescore: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,12 +41,14 @@ class PlannedChunk:
     log_prob: exact log density of these actions at temperature 1, contract space, nats.
     inference_time: s, of all candidates and the critic.
     value: of the chosen chunk by the critic, NaN without a choice.
+    rescored: log density of the earlier plan continued as this chunk is, NaN without an earlier plan.
     """
 
     actions: np.ndarray
     log_prob: float
     inference_time: float
     value: float = float("nan")
+    rescored: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -84,11 +88,12 @@ class ServedPolicy:
         self._critic = _critic(checkpoint, sampling.candidates)
         policy = checkpoint.policy()
         self.path, self.specification = path, checkpoint.specification
+        self.manifest = checkpoint.manifest
         self._sampling = sampling
         # Without storage: only names, shapes and types are asked for.
         self._state = {name: tensor.to("meta") for name, tensor in policy.state_dict().items()}
         self._weights = PreparedWeights(
-            make_session(policy, sampling.denoise, runtime, sampling.candidates),
+            make_session(policy, sampling.denoise, runtime, sampling.candidates, sampling.rescore),
             str(checkpoint.manifest.extra.get("run_id", "")),
             checkpoint.manifest.version,
         )
@@ -147,8 +152,12 @@ class ServedPolicy:
         previous, self._weights = self._weights, prepared
         return previous
 
-    def plan(self, observation: ObservationData) -> PlannedChunk:
+    def plan(self, observation: ObservationData, earlier: np.ndarray | None = None) -> PlannedChunk:
         """The chunk for an observation: the same for the same stamp, observation, seed and weights.
+
+        Args:
+            observation: to plan from.
+            earlier: (M, A) what the chunk before still plans, contract space, to be rescored.
 
         Raises:
             ObservationError: the observation does not fit the specification.
@@ -168,7 +177,7 @@ class ServedPolicy:
         )
         proprioception = np.ascontiguousarray(observation.proprioception)
         samples = self._weights.session.sample(
-            proprioception, observation.images, noise, sampling.temperature
+            proprioception, observation.images, noise, sampling.temperature, earlier
         )
         best, value = 0, float("nan")
         if self._critic is not None:
@@ -178,7 +187,8 @@ class ServedPolicy:
             best = int(np.argmax(values))
             value = float(values[best])
         duration = time.perf_counter() - start
-        return PlannedChunk(samples.actions[best], float(samples.log_prob[best]), duration, value)
+        log_prob, rescored = float(samples.log_prob[best]), float(samples.rescored[best])
+        return PlannedChunk(samples.actions[best], log_prob, duration, value, rescored)
 
 
 def _critic(checkpoint: Checkpoint, candidates: int) -> ChunkValue | None:

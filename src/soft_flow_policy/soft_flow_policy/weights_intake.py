@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from soft_flow_contract.steps import ObservationData
 from soft_flow_policy.inference import InferenceError
 from soft_flow_policy.served_policy import PlannedChunk, PreparedWeights, ServedPolicy
@@ -67,10 +69,11 @@ class WeightsIntake:
                 self._thread = threading.Thread(target=self._work, name="weights_intake")
                 self._thread.start()
 
-    def plan(self, observation: ObservationData) -> PlannedChunk:
+    def plan(self, observation: ObservationData, earlier: np.ndarray | None = None) -> PlannedChunk:
         """Plan a chunk, with the newest weights that are ready: the only place where weights are taken over.
 
-        If their first answer cannot be used they are refused, and those before plan this chunk and the next.
+        Arguments as of `ServedPolicy.plan`. If the weights' first answer cannot be used they are refused, and
+        those before plan this chunk and the next.
 
         Raises:
             ObservationError, InferenceError: as `ServedPolicy.plan`.
@@ -79,13 +82,15 @@ class WeightsIntake:
             policy, prepared, self._prepared = self._policy, self._prepared, None
         assert policy is not None, "serve a policy first"
         if prepared is None:
-            return policy.plan(observation)
+            return policy.plan(observation, earlier)
         previous = policy.take_over(prepared)
         try:
-            chunk = policy.plan(observation)
+            chunk = policy.plan(observation, earlier)
         except InferenceError as error:
             policy.take_over(previous)
-            chunk = policy.plan(observation)  # raises as well if it is the observation that is damaged
+            chunk = policy.plan(
+                observation, earlier
+            )  # raises as well if it is the observation that is damaged
             self._refuse(f"{prepared.name}: {error}")
             return chunk
         self._retired = previous

@@ -11,11 +11,13 @@ from soft_flow_learner.algorithm.critic_export import critic_graph
 from soft_flow_learner.algorithm.learner_batch import LearnerBatch
 from soft_flow_learner.algorithm.soft_flow_algorithm import SoftFlow
 from soft_flow_learner.errors import DivergenceError
+from soft_flow_learner.gate_observations import pairs_of_windows
 from soft_flow_learner.imitation import seeded_generator
 from soft_flow_learner.replay.chunk_windows import ChunkWindows
 from soft_flow_learner.replay.data_filter import DataFilter
 from soft_flow_learner.training.stage_config import StageConfig, StagesConfig
 from soft_flow_learner.training.stage_runner import StageRunner
+from soft_flow_policy.gate_calibration import calibrate, to_manifest
 from soft_flow_policy.policy import FlowPolicy
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -146,7 +148,9 @@ class ReinforcementWork:
 
     def results(self) -> Mapping[str, Any]:
         """See StageWork."""
-        return {"stage": self._stage.model_dump(mode="json")}
+        pairs = pairs_of_windows(self._held_out) if self._held_out is not None else ()
+        gate = to_manifest(calibrate(self.average, pairs, self._seed))
+        return {"stage": self._stage.model_dump(mode="json"), **gate}
 
 
 def load_algorithm(algorithm: SoftFlow, average: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
