@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from soft_flow_learner.algorithm.chunk_critic import ChunkCritic, CriticConfig
-from soft_flow_learner.algorithm.ensemble_layers import EnsembleTransformerLayer
+from soft_flow_learner.algorithm.ensemble_layers import EnsembleLinear, EnsembleTransformerLayer
 
 FEATURES, HORIZON, DIMENSION = 7, 4, 3
 
@@ -45,7 +45,7 @@ def test_the_estimate_is_the_minimum_over_members() -> None:
     critic = make_critic()
     logits = critic(*draw())
     each = torch.stack([critic.histogram.mean(member) for member in logits])
-    assert torch.equal(critic.value(logits), each.min(dim=0).values)
+    assert (critic.value(logits) - each.min(dim=0).values).abs().max() < 1e-14
     assert (each.max(dim=0).values > critic.value(logits)).all()
 
 
@@ -80,7 +80,7 @@ def test_every_action_of_the_chunk_and_the_observation_matter(layers: int) -> No
 def test_detached_values_are_equal_and_send_gradients_to_actions_only() -> None:
     critic, (observation, actions) = make_critic(), draw()
     actions.requires_grad_()
-    logits = critic.detached(observation, actions)
+    logits = critic(observation, actions, frozen=True)
     assert torch.equal(logits, critic(observation, actions))
     critic.value(logits).sum().backward()
     assert actions.grad is not None and actions.grad.abs().max() > 0
@@ -91,3 +91,38 @@ def test_a_new_critic_expects_almost_nothing() -> None:
     critic = make_critic(randomize=False)
     values = critic.value(critic(*draw()))
     assert values.abs().max() < 0.05
+
+
+def test_a_member_attends_and_computes_as_plain_operations_do() -> None:
+    torch.manual_seed(0)
+    layer = EnsembleTransformerLayer(2, 8, 2, 2).double()
+    x = torch.randn(2, 3 * 5, 8, dtype=torch.float64)
+    together = layer(x, 5, 2)
+    for member in range(2):
+
+        def linear(part: EnsembleLinear, rows: torch.Tensor, member: int = member) -> torch.Tensor:
+            return rows @ part.weight[member] + part.bias[member]
+
+        tokens = x[member].view(3, 5, 8)
+        normed = torch.nn.functional.layer_norm(tokens, (8,))
+        query, hidden = linear(layer.query_hidden, normed[:, :2]).split((8, 16), dim=-1)
+        key, value = linear(layer.keys_values, normed).chunk(2, dim=-1)
+        query, key, value = (part.unflatten(-1, (2, 4)).transpose(1, 2) for part in (query, key, value))
+        attended = torch.nn.functional.scaled_dot_product_attention(query, key, value)
+        joined = torch.cat((attended.transpose(1, 2).flatten(2), torch.nn.functional.silu(hidden)), dim=-1)
+        alone = tokens[:, :2] + linear(layer.project_out, joined)
+        assert (together[member] - alone.flatten(0, 1)).abs().max() < 1e-12
+
+
+@pytest.mark.parametrize("answers", [1, 3])
+def test_the_layers_gradient_is_that_of_finite_differences(answers: int) -> None:
+    torch.manual_seed(0)
+    layer = EnsembleTransformerLayer(2, 4, 2, 1).double()
+    names, weights = zip(*layer.named_parameters(), strict=True)
+
+    def pass_on(x: torch.Tensor, *values: torch.Tensor) -> torch.Tensor:
+        parameters = dict(zip(names, values, strict=True))
+        return torch.func.functional_call(layer, parameters, (x, 3, answers))
+
+    variables = [torch.randn(2, 2 * 3, 4, dtype=torch.float64), *weights]
+    assert torch.autograd.gradcheck(pass_on, [value.detach().requires_grad_() for value in variables])

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -146,8 +147,7 @@ def test_the_actors_gradient_comes_through_the_critic_and_does_not_reach_it(
     algorithm, batch = make_algorithm(specification), make_batch(specification)
     objective = Objective(beta=0, box_weight=0, train_critic=False)
     update = SoftFlowUpdate(algorithm, objective)
-    loss, _ = update.losses(batch, generator())
-    loss.backward()
+    update.gradients(batch, generator())
     flow = [p.grad for p in algorithm.policy.flow.parameters() if p.grad is not None]
     assert max(float(gradient.abs().max()) for gradient in flow) > 0
     assert all(p.grad is None for p in algorithm.critic.parameters())
@@ -241,3 +241,49 @@ def test_equal_seeds_give_equal_updates(specification: TaskSpecification) -> Non
         update = SoftFlowUpdate(algorithm, Objective(trust_weight=0.5, advantage_temperature=0.2))
         results.append([update.update(make_batch(specification), generator()) for _ in range(3)])
     assert results[0] == results[1]
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(1)
+
+
+def test_a_second_thread_changes_numbers_by_rounding_only(
+    specification: TaskSpecification, two_threads: None
+) -> None:
+    metrics, gradients = [], []
+    for threads in (1, 2):
+        algorithm = make_algorithm(specification)
+        update = SoftFlowUpdate(algorithm, Objective(advantage_temperature=0.2, trust_weight=0.1))
+        torch.set_num_threads(threads)
+        metrics.append(update.gradients(make_batch(specification), generator()))
+        assert torch.get_num_threads() == threads
+        gradients.append([p.grad for p in (*update.actor, *update.critic) if p.grad is not None])
+    assert metrics[0] == pytest.approx(metrics[1], rel=1e-4)
+    for one, other in zip(*gradients, strict=True):
+        assert (one - other).abs().max() < 1e-4 * (1 + one.abs().max())
+
+
+def test_equal_seeds_give_equal_updates_with_two_threads(
+    specification: TaskSpecification, two_threads: None
+) -> None:
+    results = []
+    for _ in range(2):
+        algorithm = make_algorithm(specification)
+        torch.set_num_threads(2)
+        update = SoftFlowUpdate(algorithm, Objective())
+        results.append([update.update(make_batch(specification), generator()) for _ in range(10)])
+    assert results[0] == results[1]
+
+
+def test_an_error_beside_reaches_the_caller_and_leaves_threads_as_they_were(
+    specification: TaskSpecification, two_threads: None
+) -> None:
+    algorithm, batch = make_algorithm(specification), make_batch(specification)
+    algorithm.horizon -= 1  # the policy's chunks no longer fit the critic
+    torch.set_num_threads(2)
+    with pytest.raises(RuntimeError):
+        SoftFlowUpdate(algorithm, Objective()).update(batch, generator())
+    assert torch.get_num_threads() == 2

@@ -46,5 +46,9 @@ class ChunkDenoiser(nn.Module):
 
     def forward(self, chunk: Tensor, previous: Tensor) -> Tensor:
         """Smooth chunks (..., T, A) that follow the executed actions (..., A), all in model space."""
-        rows = torch.cat((previous.unsqueeze(-2), chunk), dim=-2).transpose(-2, -1).unsqueeze(-1)
+        rows = torch.cat((previous.unsqueeze(-2), chunk), dim=-2)
+        if rows.dim() == 3:  # one product a dimension, not one a chunk and dimension
+            smooth = torch.baddbmm(self.offset.unsqueeze(1), rows.permute(2, 0, 1), self.gain.transpose(1, 2))
+            return smooth.permute(1, 2, 0)
+        rows = rows.transpose(-2, -1).unsqueeze(-1)
         return (torch.matmul(self.gain, rows).squeeze(-1) + self.offset).transpose(-2, -1)

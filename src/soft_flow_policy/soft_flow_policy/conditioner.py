@@ -6,6 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from soft_flow_policy.conditioner_pass import ConditionerPass
+from soft_flow_policy.small_attention import has_written_out_gradient
+
 
 def modulated_norm(tokens: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     """Adaptive layer norm (Peebles & Xie 2023): LN(x) scale + shift.
@@ -80,11 +83,31 @@ class TransformerConditioner(nn.Module):
         """Modulation (sum of modulation_widths) that changes nothing."""
         return _initial_modulation(self.modulation_widths)
 
-    def forward(self, passed: Tensor, modulation: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Passed tokens (..., N, D) to raw scale and shift (..., N', D')."""
+    def forward(self, passed: Tensor, modulation: Sequence[Tensor]) -> Tensor:
+        """Passed tokens (..., N, D) to raw scale and shift side by side, (..., N', 2 D')."""
+        if passed.dim() == 3 and has_written_out_gradient(passed):
+            return self._pass_batch(passed, modulation)
         x = self.layer(self.embed(passed) + self.position, modulation)
-        scale, shift = self.head(F.layer_norm(x, x.shape[-1:])).chunk(2, dim=-1)
-        return scale, shift
+        raw: Tensor = self.head(F.layer_norm(x, x.shape[-1:]))
+        return raw
+
+    def _pass_batch(self, passed: Tensor, modulation: Sequence[Tensor]) -> Tensor:
+        """The same for a batch (B, N, D), faster."""
+        layer = self.layer
+        raw: Tensor = ConditionerPass.apply(
+            layer.heads,
+            passed,
+            *modulation,
+            self.embed.weight,
+            self.position,
+            layer.project_in.weight,
+            layer.project_in.bias,
+            layer.project_out.weight,
+            layer.project_out.bias,
+            self.head.weight,
+            self.head.bias,
+        )
+        return raw.view(*passed.shape[:2], -1)
 
 
 class MlpConditioner(nn.Module):
@@ -110,14 +133,14 @@ class MlpConditioner(nn.Module):
         """As `TransformerConditioner.initial_modulation`."""
         return _initial_modulation(self.modulation_widths)
 
-    def forward(self, passed: Tensor, modulation: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    def forward(self, passed: Tensor, modulation: Sequence[Tensor]) -> Tensor:
         """As `TransformerConditioner.forward`."""
         scale, shift = modulation
         x = self.embed(passed.flatten(-2).unsqueeze(-2))
         x = x + self.mlp_out(F.silu(self.mlp_in(modulated_norm(x, scale, shift))))
-        raw_scale, raw_shift = self.head(F.layer_norm(x, x.shape[-1:])).chunk(2, dim=-1)
+        scale_and_shift = self.head(F.layer_norm(x, x.shape[-1:])).chunk(2, dim=-1)
         shape = (*passed.shape[:-2], *self.transformed)
-        return raw_scale.reshape(shape), raw_shift.reshape(shape)
+        return torch.cat([part.reshape(shape) for part in scale_and_shift], dim=-1)
 
 
 CONDITIONERS: dict[str, type[TransformerConditioner] | type[MlpConditioner]] = {

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from soft_flow_policy.conditioner import CONDITIONERS
+from soft_flow_policy.coupling_pass import AffinePass
 from soft_flow_policy.masks import Mask, Parts
+from soft_flow_policy.small_attention import has_written_out_gradient
 
 
 class CouplingBlock(nn.Module):
@@ -34,22 +36,28 @@ class CouplingBlock(nn.Module):
         passed, transformed = mask.shapes(length, dimension)
         self.conditioner = CONDITIONERS[conditioner](passed, transformed, width, heads, mlp_ratio)
 
-    def _scale_and_shift(self, passed: Tensor, modulation: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        raw_scale, shift = self.conditioner(passed, modulation)
-        if self.scale_max == 1.0:
-            return torch.tanh(raw_scale), shift
-        return self.scale_max * torch.tanh(raw_scale / self.scale_max), shift
-
     def forward(self, parts: Parts, modulation: Sequence[Tensor]) -> tuple[Parts, Tensor]:
         """Both parts of a chunk to their image, and the log scales s (..., tokens, numbers)."""
-        passed, transformed = self.mask.choose(parts)
-        scale, shift = self._scale_and_shift(passed, modulation)
-        transformed = torch.addcmul(shift, transformed, scale.exp())
-        return self.mask.choose((passed, transformed)), scale
+        return self._map(parts, modulation, inverse=False)
 
     def inverse(self, parts: Parts, modulation: Sequence[Tensor]) -> tuple[Parts, Tensor]:
         """Inverse of `forward`; the log scales are still those of the forward map."""
+        return self._map(parts, modulation, inverse=True)
+
+    def _map(self, parts: Parts, modulation: Sequence[Tensor], inverse: bool) -> tuple[Parts, Tensor]:
         passed, transformed = self.mask.choose(parts)
-        scale, shift = self._scale_and_shift(passed, modulation)
-        transformed = (transformed - shift) * torch.exp(-scale)
+        raw = self.conditioner(passed, modulation)
+        if has_written_out_gradient(raw):
+            transformed, scale = AffinePass.apply(raw, transformed, self.scale_max, inverse)
+            return self.mask.choose((passed, transformed)), scale
+        scale, shift = raw.chunk(2, dim=-1)
+        scale = (
+            torch.tanh(scale)
+            if self.scale_max == 1.0
+            else self.scale_max * torch.tanh(scale / self.scale_max)
+        )
+        if inverse:
+            transformed = (transformed - shift) * torch.exp(-scale)
+        else:
+            transformed = torch.addcmul(shift, transformed, scale.exp())
         return self.mask.choose((passed, transformed)), scale

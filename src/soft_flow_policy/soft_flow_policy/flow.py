@@ -15,7 +15,9 @@ from typing_extensions import Self
 
 from soft_flow_contract.strict_model import StrictModel
 from soft_flow_policy.coupling import CouplingBlock
+from soft_flow_policy.coupling_pass import OrderPass
 from soft_flow_policy.masks import cut, cycle_masks, join
+from soft_flow_policy.small_attention import has_written_out_gradient
 
 SMALLEST_DEVIATION = 1e-3  # model space; of data that training adds no noise to
 
@@ -99,6 +101,16 @@ class ConditionalFlow(nn.Module):
     def _blocks(self) -> list[CouplingBlock]:
         return [cast(CouplingBlock, block) for block in self.blocks]
 
+    def _order(self, chunk: Tensor, even_first: bool) -> Tensor:
+        """The numbers of every step in the masks' order, even dimensions first, or back in their own."""
+        order, back = self._even_first, self._original
+        if not even_first:
+            order, back = back, order
+        if not has_written_out_gradient(chunk):
+            return chunk.index_select(-1, order)
+        ordered: Tensor = OrderPass.apply(chunk, order, back)
+        return ordered
+
     def _log_det(self, log_scales: list[Tensor], batch_shape: torch.Size) -> Tensor:
         """Sum of all log scales, those of the static affine map included."""
         static = self.log_scale.sum()
@@ -109,20 +121,20 @@ class ConditionalFlow(nn.Module):
     def forward(self, chunk: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """Chunk (..., T, A) and context (..., C) to the base z (..., T, A) and log|det dz/da| (...)."""
         steps = list(zip(self._blocks(), self._modulations(context), strict=True))
-        z, log_scales = chunk.index_select(-1, self._even_first), []
+        z, log_scales = self._order(chunk, even_first=True), []
         for axis, run in groupby(steps, lambda step: step[0].mask.axis):
             parts = cut(z, axis)
             for block, modulation in run:
                 parts, log_scale = block(parts, modulation)
                 log_scales.append(log_scale)
             z = join(parts, axis, self.length)
-        z = torch.addcmul(self.bias, z, self.log_scale.exp()).index_select(-1, self._original)
-        return z, self._log_det(log_scales, chunk.shape[:-2])
+        z = torch.addcmul(self.bias, z, self.log_scale.exp())
+        return self._order(z, even_first=False), self._log_det(log_scales, chunk.shape[:-2])
 
     def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """Base z (..., T, A) and context (..., C) to the chunk (..., T, A) and log|det da/dz| (...)."""
         steps = list(zip(self._blocks(), self._modulations(context), strict=True))
-        chunk = (z.index_select(-1, self._even_first) - self.bias) * torch.exp(-self.log_scale)
+        chunk = (self._order(z, even_first=True) - self.bias) * torch.exp(-self.log_scale)
         log_scales = []
         for axis, run in groupby(reversed(steps), lambda step: step[0].mask.axis):
             parts = cut(chunk, axis)
@@ -130,7 +142,7 @@ class ConditionalFlow(nn.Module):
                 parts, log_scale = block.inverse(parts, modulation)
                 log_scales.append(log_scale)
             chunk = join(parts, axis, self.length)
-        return chunk.index_select(-1, self._original), -self._log_det(log_scales, z.shape[:-2])
+        return self._order(chunk, even_first=False), -self._log_det(log_scales, z.shape[:-2])
 
     @torch.no_grad()
     def fit_base(self, chunks: Tensor, sigma: float) -> None:

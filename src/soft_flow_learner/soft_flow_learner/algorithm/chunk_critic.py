@@ -4,18 +4,16 @@ SOFT-FLOW (arXiv 2602.09580): tokens [readout, observation, a_0, ..., a_(h-1)], 
 (HL-Gauss), the minimum over the members as estimate. It sees exactly the h actions that are executed.
 """
 
-from collections.abc import Mapping
 from typing import Annotated
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - its usual name
 from pydantic import Field, model_validator
 from torch import Tensor, nn
-from torch.func import functional_call
 from typing_extensions import Self
 
 from soft_flow_contract.strict_model import StrictModel
-from soft_flow_learner.algorithm.ensemble_layers import EnsembleLinear, EnsembleTransformerLayer
+from soft_flow_learner.algorithm.ensemble_layers import EnsembleLinear, EnsembleTransformerLayer, held
 from soft_flow_learner.algorithm.histogram_value import HistogramValue, ValueConfig
 
 
@@ -67,30 +65,29 @@ class ChunkCritic(nn.Module):
         nn.init.zeros_(self.head.weight)
         self.head.bias.data.copy_(self.histogram.start_at(max(0.0, config.value.lowest_return)))
 
-    def forward(self, observation: Tensor, actions: Tensor) -> Tensor:
-        """Observations (B, features) and chunks (B, h, A), contract space, to logits (E, B, bins)."""
+    def forward(self, observation: Tensor, actions: Tensor, frozen: bool = False) -> Tensor:
+        """Observations (B, features) and chunks (B, h, A), contract space, to logits (E, B, bins).
+
+        If `frozen`, gradients reach the inputs, not the critic: how an actor climbs it.
+        """
         batch, members, width = observation.shape[0], self.config.members, self.config.width
-        seen = self.observation_out(F.silu(self.observation_in(observation)))
-        acted = self.action_in(actions.flatten(0, 1))
+        seen = self.observation_out(F.silu(self.observation_in(observation, frozen)), frozen)
+        acted = self.action_in(actions.flatten(0, 1), frozen)
+        readout, position = held(self.readout, frozen), held(self.position, frozen)
         tokens = torch.cat(
             (
-                self.readout.expand(members, batch, 1, width),
+                readout.expand(members, batch, 1, width),
                 seen.view(members, batch, -1, width),
                 acted.view(members, batch, self.horizon, width),
             ),
             dim=2,
         )
         count = tokens.shape[2]
-        x = (tokens + self.position).flatten(1, 2)
+        x = (tokens + position).flatten(1, 2)
         for index, layer in enumerate(self.layers):
             answers = 1 if index == len(self.layers) - 1 else count  # only the readout is read in the end
-            x = layer(x, count, answers)
-        return self.head(F.layer_norm(x, (width,)))
-
-    def detached(self, observation: Tensor, actions: Tensor) -> Tensor:
-        """As `forward`; gradients reach the inputs, not the critic: how an actor climbs it."""
-        frozen: Mapping[str, Tensor] = {name: value.detach() for name, value in self.named_parameters()}
-        return functional_call(self, dict(frozen), (observation, actions))
+            x = layer(x, count, answers, frozen)
+        return self.head(F.layer_norm(x, (width,)), frozen)
 
     def value(self, logits: Tensor) -> Tensor:
         """Logits (E, B, bins) to the conservative estimate min_e Q_e, (B,)."""

@@ -14,7 +14,7 @@ they are executed: data and policy mean the same to it.
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from soft_flow_learner.algorithm.algorithm_config import AlgorithmConfig, Objective
 from soft_flow_learner.algorithm.chunk_critic import ChunkCritic
 from soft_flow_learner.algorithm.learner_batch import LearnerBatch
+from soft_flow_learner.algorithm.two_threads import TwoThreads
 from soft_flow_policy.observation_encoder import ObservationBatch
 from soft_flow_policy.policy import FlowPolicy
 from soft_flow_policy.proprioception_encoder import ProprioceptionEncoder
@@ -77,19 +78,17 @@ class SoftFlow(nn.Module):
         loss = -(wanted * torch.log_softmax(logits, dim=-1)).sum(-1).mean()
         return loss, self.critic.value(logits.detach())
 
-    def actor_loss(
+    def improvement_loss(
         self,
         features: Tensor,
         context: Tensor,
         batch: LearnerBatch,
         objective: Objective,
         generator: torch.Generator,
-        data_value: Tensor | None,
-    ) -> tuple[Tensor, Metrics]:
-        """L_pi. `data_value` (B,) is Q of the data, wanted by an advantage-weighted likelihood only."""
+    ) -> tuple[Tensor, Tensor | None, Metrics]:
+        """The terms of L_pi in the policy's own chunks, and their values min_e Q_e (B,) where they count."""
         metrics: Metrics = {}
-        loss = context.new_zeros(())
-        value = None
+        loss, value = context.new_zeros(()), None
         if objective.q_weight > 0 or objective.box_weight > 0 or objective.advantage_temperature > 0:
             actions = self.act(context, batch.observation, generator)
             clipped = actions.clamp(-1, 1)
@@ -97,18 +96,29 @@ class SoftFlow(nn.Module):
             loss = loss + objective.box_weight * box
             metrics["box"] = float(box.detach())
             if objective.q_weight > 0 or objective.advantage_temperature > 0:
-                value = self.critic.value(self.critic.detached(features, clipped[:, : self.horizon]))
+                value = self.critic.value(self.critic(features, clipped[:, : self.horizon], frozen=True))
                 scale = objective.q_weight / max(float(value.detach().abs().mean()), SMALLEST_Q)
                 loss = loss - scale * value.mean()
-                metrics |= {"q_policy": float(value.detach().mean()), "lambda": scale}
+                value = value.detach()
+                metrics |= {"q_policy": float(value.mean()), "lambda": scale}
         if objective.entropy_weight > 0:
             chunk, log_prob = self.policy.flow.sample(context, 1.0, generator=generator)
             loss = loss + objective.entropy_weight * log_prob.mean() / self.numbers
+        return loss, value, metrics
+
+    def likelihood_loss(
+        self,
+        context: Tensor,
+        batch: LearnerBatch,
+        objective: Objective,
+        generator: torch.Generator,
+        weight: Tensor,
+    ) -> tuple[Tensor, Metrics]:
+        """The terms of L_pi that keep to data, weighted by w (B,), and to the policy as it was."""
         nll = self.policy.nll_given_context(context, batch.chunk, generator)
-        weight = self._likelihood_weight(batch, objective, data_value, value)
         data = (weight * nll).sum() / weight.sum().clamp_min(1.0)
-        loss = loss + objective.beta * data
-        metrics["nll"] = float(data.detach())
+        loss = objective.beta * data
+        metrics = {"nll": float(data.detach())}
         if objective.trust_weight > 0 and self.reference is not None:
             trust = self._trust(context, batch.observation, generator)
             loss = loss + objective.trust_weight * trust
@@ -158,6 +168,7 @@ class SoftFlowUpdate:
         self.optimizer = torch.optim.AdamW(
             [group for group in groups if group["params"]], weight_decay=config.weight_decay, fused=True
         )
+        self._threads = TwoThreads()
         self._averaged = _trained(algorithm.average, algorithm.policy)
         self._followers: tuple[list[Tensor], list[Tensor]] = (
             list(algorithm.target.parameters()),
@@ -167,15 +178,11 @@ class SoftFlowUpdate:
     def update(self, batch: LearnerBatch, generator: torch.Generator) -> Metrics:
         """One step on a batch; a loss that is not finite leaves all weights as they are."""
         objective, algorithm = self.objective, self.algorithm
-        loss, metrics = self.losses(batch, generator)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norms = {}
+        metrics = self.gradients(batch, generator)
         for name, parameters in (("actor", self.actor), ("critic", self.critic)):
             if parameters:
                 norm = nn.utils.clip_grad_norm_(parameters, algorithm.config.gradient_clip, foreach=True)
-                norms[f"{name}_gradient"] = float(norm)
-        metrics |= {"loss": float(loss.detach()), **norms}
+                metrics[f"{name}_gradient"] = float(norm)
         if all(value == value and abs(value) != float("inf") for value in metrics.values()):
             self.optimizer.step()
             with torch.no_grad():
@@ -185,32 +192,85 @@ class SoftFlowUpdate:
                     torch._foreach_lerp_(*self._averaged, 1 - algorithm.config.average_decay)
         return metrics
 
-    def losses(self, batch: LearnerBatch, generator: torch.Generator) -> tuple[Tensor, Metrics]:
-        """L_Q + L_pi: neither's gradient reaches the other's weights."""
+    def gradients(self, batch: LearnerBatch, generator: torch.Generator) -> Metrics:
+        """Gradients of L_Q + L_pi, in `grad` of all trained weights; neither's reaches the other's weights.
+
+        Critic and likelihood on the one hand, the policy's own chunks on the other are computed side by side,
+        each with random numbers of its own stream.
+        """
         objective, algorithm = self.objective, self.algorithm
         encoder, observation = algorithm.policy.encoder, batch.observation
+        self.optimizer.zero_grad(set_to_none=True)
         augmentation = encoder.draw_augmentation(len(batch.chunk), generator)
         images = encoder.image_features(observation, augmentation)
         features = algorithm.critic_input(observation["proprioception"], images)
-        loss, metrics, data_value = features.new_zeros(()), Metrics(), None
-        if objective.train_critic:
-            target = algorithm.target_value(batch, generator)
-            critic, data_value = algorithm.critic_loss(features, batch, target)
-            loss = loss + critic
-            metrics |= {
-                "critic": float(critic.detach()),
-                "q_data": float(data_value.mean()),
-                "target": float(target.mean()),
-                "target_outside": float(algorithm.critic.histogram.outside(target)),
-            }
-        if objective.train_actor:
-            context = encoder.context(observation["proprioception"], images, augmentation)
-            actor, actor_metrics = algorithm.actor_loss(
-                features, context, batch, objective, generator, data_value
-            )
-            loss = loss + actor
-            metrics |= actor_metrics
-        return loss, metrics
+        streams = _fork(generator, 3)
+        if not objective.train_actor:
+            loss, _, metrics = self._critic_gradients(features, batch, streams[0])
+            return metrics | {"loss": loss}
+        context = encoder.context(observation["proprioception"], images, augmentation)
+        leaf = context.detach().requires_grad_()
+
+        def improve() -> Improvement:
+            return self._improvement_gradients(features, leaf, batch, streams[1])
+
+        with self._threads.beside(improve) as improvement:
+            loss, data_value, metrics = self._critic_gradients(features, batch, streams[0])
+            value = improvement()[1] if objective.advantage_temperature > 0 else None
+            weight = algorithm._likelihood_weight(batch, objective, data_value, value)
+            data, data_metrics = algorithm.likelihood_loss(leaf, batch, objective, streams[2], weight)
+            data.backward()
+        improvement_loss, _, improvement_metrics, gradients = improvement()
+        _accumulate([leaf, *self.actor], gradients)
+        context.backward(leaf.grad)
+        metrics |= improvement_metrics | data_metrics
+        return metrics | {"loss": loss + improvement_loss + float(data.detach())}
+
+    def _critic_gradients(
+        self, features: Tensor, batch: LearnerBatch, generator: torch.Generator
+    ) -> tuple[float, Tensor | None, Metrics]:
+        """L_Q and its gradients, and min_e Q_e (B,) of the data."""
+        algorithm = self.algorithm
+        if not self.objective.train_critic:
+            return 0.0, None, {}
+        target = algorithm.target_value(batch, generator)
+        loss, data_value = algorithm.critic_loss(features, batch, target)
+        loss.backward()
+        metrics = {
+            "critic": float(loss.detach()),
+            "q_data": float(data_value.mean()),
+            "target": float(target.mean()),
+            "target_outside": float(algorithm.critic.histogram.outside(target)),
+        }
+        return metrics["critic"], data_value, metrics
+
+    def _improvement_gradients(
+        self, features: Tensor, context: Tensor, batch: LearnerBatch, generator: torch.Generator
+    ) -> "Improvement":
+        """Loss, values (B,) and gradients, in the order context and actor, None where there is none."""
+        loss, value, metrics = self.algorithm.improvement_loss(
+            features, context, batch, self.objective, generator
+        )
+        wanted = [context, *self.actor]
+        if not loss.requires_grad:
+            return 0.0, value, metrics, [None] * len(wanted)
+        gradients = torch.autograd.grad(loss, wanted, allow_unused=True)
+        return float(loss.detach()), value, metrics, gradients
+
+
+Improvement = tuple[float, Tensor | None, Metrics, Sequence[Tensor | None]]
+
+
+def _fork(generator: torch.Generator, count: int) -> list[torch.Generator]:
+    """Generators on a CPU whose streams follow from the state of this one."""
+    seeds = torch.randint(2**62, (count,), generator=generator, device=generator.device).tolist()
+    return [torch.Generator(generator.device).manual_seed(seed) for seed in seeds]
+
+
+def _accumulate(leaves: list[Tensor], gradients: Sequence[Tensor | None]) -> None:
+    for leaf, gradient in zip(leaves, gradients, strict=True):
+        if gradient is not None:
+            leaf.grad = gradient if leaf.grad is None else leaf.grad.add_(gradient)
 
 
 def _trained(average: FlowPolicy, policy: FlowPolicy) -> tuple[list[Tensor], list[Tensor]]:
