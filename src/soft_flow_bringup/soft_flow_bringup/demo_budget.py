@@ -11,13 +11,36 @@ COLLECTION_SHARE = 0.4  # of all time; collection stops there with what it has
 LEARNING_SHARES = {"imitation": 0.52, "warmup": 0.10, "offline": 0.20, "online": 0.18}  # of the time to learn
 START_UP = 12.0  # s, from starting a graph to its first tick
 TRAINING_START_UP = 25.0  # s, imports and exports of the three stages that are trained from bags
-TRAINING_READ = 0.6  # s to read and decode one demonstration, once in each of them
+TRAINING_READ = 0.2  # s to read and decode one demonstration
 REPORT = 35.0  # s
 ROLLOUT_MARGIN = 1.3  # a policy's tick takes longer than the operator's, and failures last to the limit
 ONLINE_MARGIN = 2.0  # the same with a learner beside it
 LEAST_TRAINING = 20.0  # s of imitation, even if the time is over: without a policy there is nothing to show
 LEAST_EPISODES = 2  # of online RL
 ROUNDS = 2  # of online RL
+ONLINE_START_UP = 25.0  # s, from starting the graph to its first tick, and for saving in the end
+ONLINE_PACE = 0.3  # of the pace of updates without the graph
+FINISHED = 0.75  # of the longest episode, the usual one
+
+
+@dataclass(frozen=True)
+class OnlinePlan:
+    """How much is acted and learned online.
+
+    Attributes:
+        rounds: of episodes.
+        episodes_per_round: in each.
+        updates_per_transition: that every recorded step allows.
+    """
+
+    rounds: int
+    episodes_per_round: int
+    updates_per_transition: float
+
+    @property
+    def episodes(self) -> int:
+        """Of all rounds."""
+        return self.rounds * self.episodes_per_round
 
 
 @dataclass(frozen=True)
@@ -59,24 +82,37 @@ class DemoBudget:
     def learning(self, spent: float, seconds_a_tick: float, demonstrations: int) -> dict[str, float]:
         """How long each stage learns after `spent` seconds, reading and exports not counted."""
         reserved = len(STAGES) * self.rollouts_needed(seconds_a_tick) + self.realtime_needed + REPORT
-        overhead = TRAINING_START_UP + TRAINING_READ * demonstrations + START_UP
+        overhead = (
+            TRAINING_START_UP + 3 * TRAINING_READ * demonstrations + self.online_start_up(demonstrations)
+        )
         left = max(self.total - spent - reserved - overhead, LEAST_TRAINING / LEARNING_SHARES["imitation"])
         return {stage: share * left for stage, share in LEARNING_SHARES.items()}
 
-    def online_limit(self, spent: float, seconds_a_tick: float) -> float:
+    def online_limit(self, spent: float, seconds_a_tick: float, demonstrations: int) -> float:
         """How long online RL may go on; at least a few episodes' worth, even if the time is over."""
         reserved = self.rollouts_needed(seconds_a_tick) + self.realtime_needed + REPORT
-        least = START_UP + self.online_needed(LEAST_EPISODES, seconds_a_tick)
+        least = self.online_start_up(demonstrations) + LEAST_EPISODES * self.online_episode(seconds_a_tick)
         return max(least, self.total - spent - reserved)
 
-    def online_needed(self, episodes: int, seconds_a_tick: float) -> float:
-        """What so many episodes take while a learner works beside them."""
-        return ONLINE_MARGIN * episodes * self.max_steps * seconds_a_tick
+    def online_start_up(self, demonstrations: int) -> float:
+        """What online RL takes beside acting and learning."""
+        return ONLINE_START_UP + TRAINING_READ * demonstrations
 
-    def episodes_a_round(self, seconds: float, seconds_a_tick: float) -> int:
-        """How many episodes each of the `ROUNDS` of online RL may have in so many seconds."""
-        episode = self.online_needed(1, seconds_a_tick)
-        return max(1, int((seconds - START_UP) / episode / ROUNDS))
+    def online_episode(self, seconds_a_tick: float) -> float:
+        """What an episode takes while a learner works beside it."""
+        return ONLINE_MARGIN * self.max_steps * seconds_a_tick
+
+    def online_plan(self, seconds: float, seconds_a_tick: float, updates_a_second: float) -> "OnlinePlan":
+        """What fits into so many seconds of acting and learning.
+
+        Args:
+            seconds: start-up not counted.
+            seconds_a_tick: pace of a graph without a learner.
+            updates_a_second: pace of a learner without a graph.
+        """
+        per_round = max(1, int(seconds / self.online_episode(seconds_a_tick) / ROUNDS))
+        ticks = ROUNDS * per_round * FINISHED * self.max_steps
+        return OnlinePlan(ROUNDS, per_round, ONLINE_PACE * updates_a_second * seconds / ticks)
 
     def rollouts_limit(self, spent: float, seconds_a_tick: float, stage: str) -> float:
         """How long the rollouts after `stage` may go on; at least a few episodes' worth in any case."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from soft_flow_bringup.demo_budget import ROUNDS, DemoBudget, seconds_a_tick
+from soft_flow_bringup.demo_budget import DemoBudget, OnlinePlan, seconds_a_tick
 from soft_flow_bringup.demo_display import PhaseDisplay
 from soft_flow_bringup.demo_settings import DemoSettings
 from soft_flow_bringup.graph_commands import (
@@ -15,12 +15,13 @@ from soft_flow_bringup.graph_commands import (
 )
 from soft_flow_bringup.report.episode_log import EpisodeRecord, counted, read_episodes
 from soft_flow_bringup.report.run_folder import Phase, RunFolder
-from soft_flow_bringup.report.stage_log import NAMES, newest_stage
+from soft_flow_bringup.report.stage_log import NAMES, newest_stage, stage_folder
 from soft_flow_bringup.report.training_log import last_measurement
 from soft_flow_bringup.watched_process import Ended, run_watched
 from soft_flow_contract.task_specification import TaskSpecification
 
 ONLINE_SEED = 300_000  # of the first episode that is learned from online
+ONLINE_TEMPERATURE = 0.5  # of the acting policy: explores, and still succeeds often enough to learn from
 LEARNER = "learner_short"  # name of the learner's configuration: for few updates
 FROM_BAGS = ("imitation", "warmup", "offline")
 
@@ -60,7 +61,7 @@ class DemoLearning:
         )
 
         def watch() -> None:
-            display.show(*self._training_progress(shares))
+            display.show(*self.training_progress(shares))
 
         ended = self._run(command, "training", watch, 1.5 * seconds + 180)
         return Phase("done") if ended.status == 0 else ended
@@ -69,15 +70,19 @@ class DemoLearning:
         flag = self._settings.success_flag
         return () if flag == "success" else ("--success-flag", flag)
 
-    def _training_progress(self, shares: dict[str, float]) -> tuple[float, float, str]:
+    def training_progress(self, shares: dict[str, float]) -> tuple[float, float, str]:
         """Seconds done, seconds in all, and a text, by the log of the stage that is being trained."""
         total = sum(shares[stage] for stage in FROM_BAGS)
         path = newest_stage(self._folder)
-        last = last_measurement(path) if path is not None else {}
-        if path is None or "loss" not in last:
+        if path is None:
             return 0.0, total, "reading bags"
         stage = "imitation" if path.parent == self._folder.training else path.parent.name
         before = sum(shares[name] for name in FROM_BAGS[: FROM_BAGS.index(stage)])
+        last = last_measurement(path)
+        if (
+            "loss" not in last
+        ):  # the first lines are not written yet, or the last is a look at held-out episodes
+            return before + last.get("seconds", 0.0), total, NAMES[stage]
         text = f"{NAMES[stage]}: {last['update']:,} updates, loss {last['loss']:.2f}"
         return before + last["seconds"], total, text
 
@@ -85,32 +90,42 @@ class DemoLearning:
         """Online RL while the policy acts; `Ended` if the graph failed."""
         if not self._folder.policy("offline").exists():
             return Phase("failed", note="Offline RL left no policy to go on with.")
-        pace = seconds_a_tick(self._demonstrations(), self._specification.dt)
-        limit = self._budget.online_limit(spent, pace)
-        per_round = self._budget.episodes_a_round(limit, pace)
-        aim = ROUNDS * per_round
+        records = self._demonstrations()
+        pace = seconds_a_tick(records, self._specification.dt)
+        limit = self._budget.online_limit(spent, pace, len(records))
+        seconds = limit - self._budget.online_start_up(len(records))
+        plan = self._budget.online_plan(seconds, pace, self._updates_a_second())
 
         def watch() -> None:
             done = self._online_episodes()
-            display.show(done, aim, f"{done} of {aim} episodes" if done else "starting the graph")
+            text = f"{done} of {plan.episodes} episodes" if done else "reading bags, starting the graph"
+            display.show(done, plan.episodes, text if done < plan.episodes else f"{text}, learning from them")
 
-        ended = self._run(self._online_command(per_round), "online", watch, limit)
+        ended = self._run(self.online_command(plan), "online", watch, limit)
         if ended.timed_out and self._folder.policy("online").exists():
-            note = f"The time was over after {self._online_episodes()} of {aim} episodes."
+            note = f"The time was over after {self._online_episodes()} of {plan.episodes} episodes."
             return Phase("short", note=note)
         return Phase("done") if ended.status == 0 else ended
 
-    def _online_command(self, episodes_per_round: int) -> list[str]:
+    def _updates_a_second(self) -> float:
+        """The pace of offline RL."""
+        last = last_measurement(stage_folder(self._folder, "offline").metrics)
+        return last["update"] / max(last["seconds"], 1e-9) if last else 1.0
+
+    def online_command(self, plan: OnlinePlan) -> list[str]:
+        """The command that acts and learns as planned, from the end of offline RL on."""
         return finetune_command(
             self._online_start(),
             self._folder.demonstrations,
             self._folder.online,
-            ROUNDS,
-            episodes_per_round,
-            first_seed=ONLINE_SEED,
-            task=self._settings.task,
-            config=learner_file(LEARNER),
+            ONLINE_SEED,
+            rounds=plan.rounds,
+            episodes_per_round=plan.episodes_per_round,
+            updates_per_transition=f"{plan.updates_per_transition:.3f}",
             overlap=True,
+            temperature=ONLINE_TEMPERATURE,
+            task=self._settings.task,
+            learner_config=learner_file(LEARNER),
         )
 
     def _online_episodes(self) -> int:

@@ -50,15 +50,14 @@ def rollout_command(
 
 
 def finetune_command(
-    checkpoint: Path, bags: Path, output: Path, rounds: int, episodes_per_round: int, **others: Value
+    checkpoint: Path, bags: Path, output: Path, first_seed: int, **others: Value
 ) -> list[str]:
-    """Let the policy of `checkpoint` act and learn from `bags` and what it does, into `output`."""
+    """Let the policy of `checkpoint` act and learn from `bags` and from what it does, into `output`."""
     arguments: dict[str, Value] = {
         "checkpoint": checkpoint.absolute(),
         "bags": bags.absolute(),
         "output": output.absolute(),
-        "rounds": rounds,
-        "episodes_per_round": episodes_per_round,
+        "first_seed": first_seed,
         **others,
     }
     return launch_command("finetune.launch.xml", arguments)

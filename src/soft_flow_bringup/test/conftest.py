@@ -147,7 +147,7 @@ def make_run_folder(
         if rollouts_phase(stage) in phases:
             write_episodes(folder.rollouts(stage), specification, count, 100_000, 0.03)
     if "online" in phases:
-        shutil.copytree(trained / "stages" / "offline", folder.online / "stages" / "online")
+        shutil.copytree(trained / "stages" / "offline", folder.learner / "stages" / "online")
         shutil.copytree(trained / "policy", folder.policy("online"))
         write_episodes(folder.online_episodes, specification, 2, 300_000, 0.03)
     if "realtime" in phases:

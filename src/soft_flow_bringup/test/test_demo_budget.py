@@ -4,7 +4,6 @@ from soft_flow_bringup.demo_budget import (
     LEARNING_SHARES,
     LEAST_TRAINING,
     REPORT,
-    START_UP,
     TRAINING_READ,
     TRAINING_START_UP,
     DemoBudget,
@@ -19,8 +18,8 @@ BUDGET = DemoBudget(total=1200, rollouts=20, realtime=24, max_steps=240, dt=0.05
 def test_the_phases_together_do_not_exceed_the_total() -> None:
     spent, pace = 250.0, 0.025
     learning = BUDGET.learning(spent, pace, demonstrations=40)
-    after = spent + sum(learning.values()) + TRAINING_START_UP + 40 * TRAINING_READ + START_UP
-    after += 3 * BUDGET.rollouts_needed(pace)
+    after = spent + sum(learning.values()) + TRAINING_START_UP + 3 * 40 * TRAINING_READ
+    after += BUDGET.online_start_up(40) + 3 * BUDGET.rollouts_needed(pace)
     assert after + BUDGET.realtime_needed + REPORT <= 1200 + 1e-6
     assert learning["imitation"] > 200 and list(learning) == ["imitation", "warmup", "offline", "online"]
 
@@ -59,16 +58,21 @@ def test_rollouts_leave_room_for_those_of_later_stages() -> None:
 
 
 def test_online_learning_takes_what_is_left_before_its_rollouts() -> None:
-    limit = BUDGET.online_limit(800, 0.02)
+    limit = BUDGET.online_limit(800, 0.02, 40)
     assert 800 + limit + BUDGET.rollouts_needed(0.02) + BUDGET.realtime_needed + REPORT == pytest.approx(1200)
-    assert BUDGET.online_limit(9000, 0.02) > START_UP
+    assert BUDGET.online_limit(9000, 0.02, 40) > BUDGET.online_start_up(40)
 
 
-def test_rounds_of_online_learning_have_as_many_episodes_as_fit_and_at_least_one() -> None:
-    few, many = BUDGET.episodes_a_round(60, 0.02), BUDGET.episodes_a_round(240, 0.02)
-    assert 1 <= few < many
-    assert START_UP + BUDGET.online_needed(2 * many, 0.02) <= 240
-    assert BUDGET.episodes_a_round(1, 0.02) == 1
+def test_as_many_episodes_are_acted_online_as_fit_and_at_least_one_a_round() -> None:
+    few, many = (BUDGET.online_plan(seconds, 0.02, 4.0) for seconds in (60, 240))
+    assert 0 < few.episodes < many.episodes
+    assert many.episodes * BUDGET.online_episode(0.02) <= 240
+    assert BUDGET.online_plan(1, 0.02, 4.0).episodes_per_round == 1
+
+
+def test_a_faster_learner_may_learn_more_from_every_transition() -> None:
+    slow, fast = (BUDGET.online_plan(120, 0.02, pace).updates_per_transition for pace in (1.0, 4.0))
+    assert fast == pytest.approx(4 * slow)
 
 
 def test_a_demo_without_a_real_time_run_reserves_nothing_for_it() -> None:

@@ -106,7 +106,7 @@ def test_a_learner_that_keeps_no_curves_is_told_by_its_result(
     make_run: MakeRun, specification: TaskSpecification
 ) -> None:
     root = make_run(*PHASES)
-    (root / "online" / "stages" / "online" / "metrics.jsonl").unlink()
+    (root / "online" / "learner" / "stages" / "online" / "metrics.jsonl").unlink()
     section = learning_section(read(root, specification))
     last = section.parts[-1]
     assert isinstance(last, Paragraph) and "no curves of online RL" in last.text

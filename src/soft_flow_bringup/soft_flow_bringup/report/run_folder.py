@@ -85,7 +85,7 @@ class RunFolder:
 
     @property
     def online(self) -> Path:
-        """The learner's run beside the acting policy, with the bags of its episodes."""
+        """What online RL leaves, as finetune.launch.xml lays it out."""
         return self.root / "online"
 
     @property
@@ -93,9 +93,14 @@ class RunFolder:
         """Bags of the policy that acted while it was learned online."""
         return self.online / "episodes"
 
+    @property
+    def learner(self) -> Path:
+        """The learner's run beside the acting policy."""
+        return self.online / "learner"
+
     def policy(self, stage: str) -> Path:
         """The policy that a learning stage ended with."""
-        return self.online / "policy" if stage == "online" else self.training / "stages" / stage / "policy"
+        return self.learner / "policy" if stage == "online" else self.training / "stages" / stage / "policy"
 
     @property
     def last_stage(self) -> str | None:

@@ -84,7 +84,7 @@ def _stage_log(folder: StageFolder) -> StageLog | None:
 
 def stage_folder(run: RunFolder, stage: str) -> StageFolder:
     """Where the learner keeps a stage."""
-    return LearnerFolder(run.online if stage == "online" else run.training).stage(stage)
+    return LearnerFolder(run.learner if stage == "online" else run.training).stage(stage)
 
 
 def read_stage_logs(run: RunFolder) -> list[StageLog]:
