@@ -47,9 +47,8 @@ class EpisodeNode(EpisodeEndpointsNode):
         parameters = self.parameters
         self._machine = EpisodeStateMachine()
         self._joiner: StepJoiner | None = None
-        self._early: deque[tuple[str, int, Any]] = deque(
-            maxlen=300
-        )  # messages before the start stamp is known
+        # Messages before the start stamp is known.
+        self._early: deque[tuple[str, int, Any]] = deque(maxlen=300)
         self._epoch, self._arbiter = 0, ArbiterState()
         self._began_ns = self._progressed_ns = STEADY.now().nanoseconds
         self._last_line: EpisodeLine | None = None
@@ -212,21 +211,22 @@ class EpisodeNode(EpisodeEndpointsNode):
 
     def _label(self, outcome: str) -> None:
         self._machine.label(outcome)
-        self._publish_state()
         self._finish()
 
     def _discard(self, reason: str) -> None:
         self._hold()
         self._machine.discard(reason)
-        self._publish_state()
         self._finish()
 
     def _finish(self) -> None:
+        self._publish_state()
         machine, joiner = self._machine, self._joiner
         if machine.outcome == DISCARD or joiner is None:
             steps = joiner.steps if joiner else 0
             line = self.parameters.summarize(machine, steps, {}, [], self._wall_seconds())
             self._archive.drop(line)
+            self._ready, self._progressed_ns = False, STEADY.now().nanoseconds  # perhaps a node died
+            self.peers.ask_again()
         else:
             episode = joiner.joined()
             transitions = to_transitions(machine.episode_id, episode, machine.outcome)
@@ -245,7 +245,7 @@ class EpisodeNode(EpisodeEndpointsNode):
         machine.finish(last=self.parameters.auto_start and (self._plan.done or bool(self._plan.failed)))
         self._joiner = None
         self._publish_state()
-        if self.parameters.auto_start:
+        if (self._ready or self._plan.failed) and self.parameters.auto_start:
             self._next_episode()
 
     def _wall_seconds(self) -> float:

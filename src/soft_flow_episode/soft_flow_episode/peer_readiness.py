@@ -25,8 +25,13 @@ class PeerReadiness:
     def __init__(self, clients: Mapping[str, ReadyClient], make_request: Callable[[], Any]) -> None:
         """Wait for the nodes that are the keys of `clients`."""
         self._clients, self._make_request = dict(clients), make_request
-        self._waiting = dict.fromkeys(clients, "is not running (it offers no ~/ready service)")
         self._asked: dict[str, int] = {}  # polls since the open question
+        self.ask_again()
+
+    def ask_again(self) -> None:
+        """Forget all answers: a node may have died since."""
+        self._waiting = dict.fromkeys(self._clients, "is not running (it offers no ~/ready service)")
+        self._asked.clear()
         self._calm = 0
 
     def poll(self) -> None:

@@ -332,6 +332,18 @@ def test_a_lost_answer_about_readiness_is_asked_for_again() -> None:
     assert client.questions == 2 and not peers.waiting()
 
 
+def test_after_an_invalid_episode_all_are_asked_again_because_one_may_have_died() -> None:
+    client = SilentClient()
+    peers = PeerReadiness({"node": client}, Trigger.Request)
+    for _ in range(PATIENCE_POLLS + 2):
+        peers.poll()
+    assert not peers.waiting()
+    peers.ask_again()
+    assert "node is not running" in peers.waiting() and not peers.settled(peers.waiting())
+    peers.poll()
+    assert client.questions == 3 and not peers.waiting()
+
+
 def test_a_graph_counts_as_ready_after_several_calm_polls() -> None:
     peers = PeerReadiness({}, Trigger.Request)
     answers = [peers.settled(waiting) for waiting in ["", "x", *[""] * CALM_POLLS]]
