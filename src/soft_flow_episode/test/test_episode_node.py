@@ -304,9 +304,7 @@ class SilentClient:
 
     def call_async(self, request: object) -> object:
         self.questions += 1
-        if self.questions == 2:
-            return AnsweredFuture()
-        return LostFuture()
+        return LostFuture() if self.questions == 1 else AnsweredFuture()
 
 
 class LostFuture:
