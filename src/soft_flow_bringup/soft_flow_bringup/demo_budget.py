@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from soft_flow_bringup.report.episode_log import EpisodeRecord
-from soft_flow_bringup.report.run_folder import STAGES
+from soft_flow_bringup.report.episode_log import EpisodeRecord, counted, read_episodes
+from soft_flow_bringup.report.run_folder import STAGES, RunFolder
 
 COLLECTION_SHARE = 0.4  # of all time; collection stops there with what it has
 LEARNING_SHARES = {"imitation": 0.52, "warmup": 0.10, "offline": 0.20, "online": 0.18}  # of the time to learn
@@ -126,3 +126,10 @@ def seconds_a_tick(records: Sequence[EpisodeRecord], dt: float) -> float:
     """Wall time of a graph's control tick in these episodes; at real time if there are none."""
     steps, wall = sum(r.steps for r in records), sum(r.wall_seconds for r in records)
     return wall / steps if steps and wall else dt
+
+
+def recent_pace(folder: RunFolder, dt: float) -> float:
+    """Wall time of a graph's control tick in the episodes of this run that were recorded last."""
+    places = [folder.demonstrations, *(folder.rollouts(stage) for stage in STAGES)]
+    recorded = [records for place in places if (records := counted(read_episodes(place)))]
+    return seconds_a_tick(recorded[-1] if recorded else [], dt)

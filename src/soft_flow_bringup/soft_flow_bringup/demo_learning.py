@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from soft_flow_bringup.demo_budget import DemoBudget, OnlinePlan, seconds_a_tick
+from soft_flow_bringup.demo_budget import DemoBudget, OnlinePlan, recent_pace
 from soft_flow_bringup.demo_display import PhaseDisplay
 from soft_flow_bringup.demo_settings import DemoSettings
 from soft_flow_bringup.graph_commands import (
@@ -48,7 +48,7 @@ class DemoLearning:
         records = self._demonstrations()
         if not records:
             return Phase("failed", note="There are no demonstrations to learn from.")
-        pace = seconds_a_tick(records, self._specification.dt)
+        pace = recent_pace(self._folder, self._specification.dt)
         shares = self._budget.learning(spent, pace, len(records))
         seconds = sum(shares[stage] for stage in FROM_BAGS)
         minutes = ",".join(f"{stage}={shares[stage] / 60:.3f}" for stage in FROM_BAGS)
@@ -91,7 +91,7 @@ class DemoLearning:
         if not self._folder.policy("offline").exists():
             return Phase("failed", note="Offline RL left no policy to go on with.")
         records = self._demonstrations()
-        pace = seconds_a_tick(records, self._specification.dt)
+        pace = recent_pace(self._folder, self._specification.dt)
         limit = self._budget.online_limit(spent, pace, len(records))
         seconds = limit - self._budget.online_start_up(len(records))
         plan = self._budget.online_plan(seconds, pace, self._updates_a_second())

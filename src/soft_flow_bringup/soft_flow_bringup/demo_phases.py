@@ -7,13 +7,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from soft_flow_bringup.demo_budget import DemoBudget, seconds_a_tick
+from soft_flow_bringup.demo_budget import DemoBudget, recent_pace
 from soft_flow_bringup.demo_display import PhaseDisplay
 from soft_flow_bringup.demo_learning import DemoLearning
 from soft_flow_bringup.demo_settings import DemoSettings
 from soft_flow_bringup.episode_stage import EpisodeStage
 from soft_flow_bringup.graph_commands import collect_command, rollout_command, task_file, watch_command
-from soft_flow_bringup.report.episode_log import EpisodeRecord, counted, read_episodes
+from soft_flow_bringup.report.episode_log import EpisodeRecord
 from soft_flow_bringup.report.loop_log import LOG_NAME
 from soft_flow_bringup.report.run_folder import PHASES, STAGES, Phase, RunFolder, RunState, rollouts_phase
 from soft_flow_bringup.watched_process import Ended
@@ -97,7 +97,7 @@ class DemoPhases:
         return self._episodes(stage, display, limit, self._settings.graphs)
 
     def _pace(self) -> float:
-        return seconds_a_tick(counted(read_episodes(self._folder.demonstrations)), self._specification.dt)
+        return recent_pace(self._folder, self._specification.dt)
 
     def _run_in_real_time(self, display: PhaseDisplay) -> Phase:
         if self._settings.realtime <= 0:

@@ -1,3 +1,6 @@
+import json
+from pathlib import Path
+
 import pytest
 
 from soft_flow_bringup.demo_budget import (
@@ -7,10 +10,11 @@ from soft_flow_bringup.demo_budget import (
     TRAINING_READ,
     TRAINING_START_UP,
     DemoBudget,
+    recent_pace,
     seconds_a_tick,
 )
 from soft_flow_bringup.report.episode_log import EpisodeRecord
-from soft_flow_bringup.report.run_folder import STAGES
+from soft_flow_bringup.report.run_folder import STAGES, RunFolder
 
 BUDGET = DemoBudget(total=1200, rollouts=20, realtime=24, max_steps=240, dt=0.05, graphs=2)
 
@@ -83,3 +87,13 @@ def test_the_pace_is_wall_time_by_ticks_and_real_time_before_the_first_episode()
     record = EpisodeRecord("a", 1, "success", steps=100, wall_seconds=2.0)
     assert seconds_a_tick([record, record], 0.05) == pytest.approx(0.02)
     assert seconds_a_tick([], 0.05) == 0.05
+
+
+def test_the_pace_is_that_of_the_episodes_recorded_last(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    assert recent_pace(folder, 0.05) == 0.05
+    for place, wall in ((folder.demonstrations, 2.0), (folder.rollouts("imitation"), 6.0)):
+        place.mkdir()
+        line = {"id": "a", "seed": 1, "outcome": "success", "steps": 100, "wall_seconds": wall}
+        (place / "episodes.jsonl").write_text(json.dumps(line) + "\n")
+        assert recent_pace(folder, 0.05) == pytest.approx(wall / 100)
