@@ -139,6 +139,11 @@ def test_a_stopped_run_goes_on_where_it_was(folder: Path, tmp_path: Path) -> Non
         assert torch.equal(value, whole.run.algorithm.state_dict()[name]), name
 
 
+def test_a_run_that_begins_online_without_a_critic_says_so(folder: Path, tmp_path: Path) -> None:
+    assert "has no critic: a new one begins" in make_run(folder, tmp_path).problems[0]
+    assert not make_run(folder, tmp_path, stages=("warmup", "online")).problems
+
+
 def test_labels_that_change_and_discards_reach_the_replay(folder: Path, tmp_path: Path) -> None:
     watched = Watched(make_run(folder, tmp_path), Budget())
     first, second = (episode.identifier for episode in watched.run.buffer.episodes[:2])

@@ -57,7 +57,7 @@ class OnlineRun:
         recorded_steps: actions of the `recorded` episodes.
         version: of the weights with which the next stage begins: updates of those before.
         report: what became of the bags.
-        problems: checkpoints of the run that were passed over.
+        problems: for people: checkpoints of the run that were passed over, and a critic that is missing.
     """
 
     def __init__(self, settings: OnlineSettings, config: LearnerConfig) -> None:
@@ -101,7 +101,7 @@ class OnlineRun:
 
     def _begin(self, given: Checkpoint) -> None:
         """Take over the weights from which the first stage that is not over begins."""
-        source = given
+        source, own = given, None
         while self._index < len(self.settings.stages):
             stage = self.settings.stages[self._index]
             own, limit = self._newest_checkpoint(stage), self._limit(stage)
@@ -117,6 +117,11 @@ class OnlineRun:
                 if source.manifest.stage != "imitation":
                     raise ResumeError(f"{source.path}: cannot be trained on: {error}") from error
         self._scale_fits = False
+        if own is None and self.settings.stages[0] == ONLINE:
+            self.problems.append(
+                f"{source.path} has no critic: a new one begins, which misleads the policy until it has "
+                "learned; give a stage's checkpoints/update_*, or train the stages warmup,online"
+            )
 
     def _newest_checkpoint(self, stage: str) -> Checkpoint | None:
         checkpoint, problems = self._folder.stage(stage).newest_checkpoint(self.specification)
@@ -147,9 +152,7 @@ class OnlineRun:
         if own is not None:
             position = self._folder.stage(name).restore(own, work)
             self._scale_fits = True
-        task = StageTask(
-            name, work, position.update, position.seconds, self._limit(name), self.version
-        )
+        task = StageTask(name, work, position.update, position.seconds, self._limit(name), self.version)
         self._index, self.version = self._index + 1, self.version + (task.largest or 0)
         return task
 
