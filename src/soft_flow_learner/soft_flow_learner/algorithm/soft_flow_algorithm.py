@@ -14,7 +14,7 @@ they are executed: data and policy mean the same to it.
 """
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from soft_flow_learner.algorithm.algorithm_config import AlgorithmConfig, Objective
 from soft_flow_learner.algorithm.chunk_critic import ChunkCritic
 from soft_flow_learner.algorithm.learner_batch import LearnerBatch
-from soft_flow_learner.algorithm.two_threads import TwoThreads
+from soft_flow_learner.algorithm.two_threads import half_the_threads
+from soft_flow_learner.algorithm.update_gradients import UpdateGradients
 from soft_flow_policy.observation_encoder import ObservationBatch
 from soft_flow_policy.policy import FlowPolicy
 from soft_flow_policy.proprioception_encoder import ProprioceptionEncoder
@@ -61,15 +62,23 @@ class SoftFlow(nn.Module):
             chunk = self.policy.denoiser(chunk, self.policy.normalizer.to_model(previous))
         return self.policy.normalizer.to_contract(chunk)
 
-    @torch.no_grad()
     def target_value(self, batch: LearnerBatch, generator: torch.Generator) -> Tensor:
         """The target y (B,), see above."""
+        return self.value_after(batch, *self.act_after(batch, generator))
+
+    @torch.no_grad()
+    def act_after(self, batch: LearnerBatch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """What the critic sees after the window (B, F), and a' (B, h, A), clipped."""
         observation = batch.next_observation
         images = self.policy.encoder.image_features(observation)
         context = self.policy.encoder.context(observation["proprioception"], images)
         actions = self.act(context, observation, generator)[:, : self.horizon].clamp(-1, 1)
-        logits = self.target(self.critic_input(observation["proprioception"], images), actions)
-        return batch.reward + batch.bootstrap * self.target.value(logits)
+        return self.critic_input(observation["proprioception"], images), actions
+
+    @torch.no_grad()
+    def value_after(self, batch: LearnerBatch, features: Tensor, actions: Tensor) -> Tensor:
+        """The target y (B,), given what `act_after` returns."""
+        return batch.reward + batch.bootstrap * self.target.value(self.target(features, actions))
 
     def critic_loss(self, features: Tensor, batch: LearnerBatch, target: Tensor) -> tuple[Tensor, Tensor]:
         """L_Q, averaged over batch and members, and min_e Q_e of the data (B,)."""
@@ -112,9 +121,15 @@ class SoftFlow(nn.Module):
         batch: LearnerBatch,
         objective: Objective,
         generator: torch.Generator,
-        weight: Tensor,
+        data_value: Tensor | None = None,
+        value: Tensor | None = None,
     ) -> tuple[Tensor, Metrics]:
-        """The terms of L_pi that keep to data, weighted by w (B,), and to the policy as it was."""
+        """The terms of L_pi that keep to data, and to the policy as it was.
+
+        `data_value` and `value` (B,), of the data's and the policy's chunks, weight the likelihood if it is
+        weighted by advantages.
+        """
+        weight = self._likelihood_weight(batch, objective, data_value, value)
         nll = self.policy.nll_given_context(context, batch.chunk, generator)
         data = (weight * nll).sum() / weight.sum().clamp_min(1.0)
         loss = objective.beta * data
@@ -168,7 +183,7 @@ class SoftFlowUpdate:
         self.optimizer = torch.optim.AdamW(
             [group for group in groups if group["params"]], weight_decay=config.weight_decay, fused=True
         )
-        self._threads = TwoThreads()
+        self._gradients = UpdateGradients(algorithm, objective, self.actor)
         self._averaged = _trained(algorithm.average, algorithm.policy)
         self._followers: tuple[list[Tensor], list[Tensor]] = (
             list(algorithm.target.parameters()),
@@ -177,100 +192,31 @@ class SoftFlowUpdate:
 
     def update(self, batch: LearnerBatch, generator: torch.Generator) -> Metrics:
         """One step on a batch; a loss that is not finite leaves all weights as they are."""
-        objective, algorithm = self.objective, self.algorithm
+        algorithm = self.algorithm
         metrics = self.gradients(batch, generator)
-        for name, parameters in (("actor", self.actor), ("critic", self.critic)):
-            if parameters:
-                norm = nn.utils.clip_grad_norm_(parameters, algorithm.config.gradient_clip, foreach=True)
-                metrics[f"{name}_gradient"] = float(norm)
-        if all(value == value and abs(value) != float("inf") for value in metrics.values()):
-            self.optimizer.step()
-            with torch.no_grad():
-                if objective.train_critic:
-                    torch._foreach_lerp_(*self._followers, algorithm.config.target_rate)
-                if objective.train_actor:
-                    torch._foreach_lerp_(*self._averaged, 1 - algorithm.config.average_decay)
+        with half_the_threads():  # many small operations
+            for name, parameters in (("actor", self.actor), ("critic", self.critic)):
+                if parameters:
+                    norm = nn.utils.clip_grad_norm_(parameters, algorithm.config.gradient_clip, foreach=True)
+                    metrics[f"{name}_gradient"] = float(norm)
+            if all(value == value and abs(value) != float("inf") for value in metrics.values()):
+                self._step()
         return metrics
 
+    def _step(self) -> None:
+        """Let the optimizer change the weights, and what follows them follow."""
+        objective, config = self.objective, self.algorithm.config
+        self.optimizer.step()
+        with torch.no_grad():
+            if objective.train_critic:
+                torch._foreach_lerp_(*self._followers, config.target_rate)
+            if objective.train_actor:
+                torch._foreach_lerp_(*self._averaged, 1 - config.average_decay)
+
     def gradients(self, batch: LearnerBatch, generator: torch.Generator) -> Metrics:
-        """Gradients of L_Q + L_pi, in `grad` of all trained weights; neither's reaches the other's weights.
-
-        Critic and likelihood on the one hand, the policy's own chunks on the other are computed side by side,
-        each with random numbers of its own stream.
-        """
-        objective, algorithm = self.objective, self.algorithm
-        encoder, observation = algorithm.policy.encoder, batch.observation
+        """Gradients of L_Q + L_pi in `grad` of all trained weights; neither's reaches the other's weights."""
         self.optimizer.zero_grad(set_to_none=True)
-        augmentation = encoder.draw_augmentation(len(batch.chunk), generator)
-        images = encoder.image_features(observation, augmentation)
-        features = algorithm.critic_input(observation["proprioception"], images)
-        streams = _fork(generator, 3)
-        if not objective.train_actor:
-            loss, _, metrics = self._critic_gradients(features, batch, streams[0])
-            return metrics | {"loss": loss}
-        context = encoder.context(observation["proprioception"], images, augmentation)
-        leaf = context.detach().requires_grad_()
-
-        def improve() -> Improvement:
-            return self._improvement_gradients(features, leaf, batch, streams[1])
-
-        with self._threads.beside(improve) as improvement:
-            loss, data_value, metrics = self._critic_gradients(features, batch, streams[0])
-            value = improvement()[1] if objective.advantage_temperature > 0 else None
-            weight = algorithm._likelihood_weight(batch, objective, data_value, value)
-            data, data_metrics = algorithm.likelihood_loss(leaf, batch, objective, streams[2], weight)
-            data.backward()
-        improvement_loss, _, improvement_metrics, gradients = improvement()
-        _accumulate([leaf, *self.actor], gradients)
-        context.backward(leaf.grad)
-        metrics |= improvement_metrics | data_metrics
-        return metrics | {"loss": loss + improvement_loss + float(data.detach())}
-
-    def _critic_gradients(
-        self, features: Tensor, batch: LearnerBatch, generator: torch.Generator
-    ) -> tuple[float, Tensor | None, Metrics]:
-        """L_Q and its gradients, and min_e Q_e (B,) of the data."""
-        algorithm = self.algorithm
-        if not self.objective.train_critic:
-            return 0.0, None, {}
-        target = algorithm.target_value(batch, generator)
-        loss, data_value = algorithm.critic_loss(features, batch, target)
-        loss.backward()
-        metrics = {
-            "critic": float(loss.detach()),
-            "q_data": float(data_value.mean()),
-            "target": float(target.mean()),
-            "target_outside": float(algorithm.critic.histogram.outside(target)),
-        }
-        return metrics["critic"], data_value, metrics
-
-    def _improvement_gradients(
-        self, features: Tensor, context: Tensor, batch: LearnerBatch, generator: torch.Generator
-    ) -> "Improvement":
-        """Loss, values (B,) and gradients, in the order context and actor, None where there is none."""
-        loss, value, metrics = self.algorithm.improvement_loss(
-            features, context, batch, self.objective, generator
-        )
-        wanted = [context, *self.actor]
-        if not loss.requires_grad:
-            return 0.0, value, metrics, [None] * len(wanted)
-        gradients = torch.autograd.grad(loss, wanted, allow_unused=True)
-        return float(loss.detach()), value, metrics, gradients
-
-
-Improvement = tuple[float, Tensor | None, Metrics, Sequence[Tensor | None]]
-
-
-def _fork(generator: torch.Generator, count: int) -> list[torch.Generator]:
-    """Generators on a CPU whose streams follow from the state of this one."""
-    seeds = torch.randint(2**62, (count,), generator=generator, device=generator.device).tolist()
-    return [torch.Generator(generator.device).manual_seed(seed) for seed in seeds]
-
-
-def _accumulate(leaves: list[Tensor], gradients: Sequence[Tensor | None]) -> None:
-    for leaf, gradient in zip(leaves, gradients, strict=True):
-        if gradient is not None:
-            leaf.grad = gradient if leaf.grad is None else leaf.grad.add_(gradient)
+        return self._gradients.add(batch, generator)
 
 
 def _trained(average: FlowPolicy, policy: FlowPolicy) -> tuple[list[Tensor], list[Tensor]]:

@@ -1,18 +1,36 @@
-"""Two parts of an update side by side, each with half of PyTorch's threads.
+"""Parts of an update side by side, in two threads, each with half of PyTorch's threads.
 
-The products of a small network are too short to be shared: two threads that each do a whole part take little
+The products of a small network are too short to be shared: two threads that each do whole parts take little
 more than half of the time, and do not wait for each other at every operation, which on a machine that is busy
-otherwise costs most. What is computed does not depend on it.
+otherwise costs most.
 """
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 
 Result = TypeVar("Result")
+
+
+class Submit(Protocol):
+    """Has work done, and returns a function that waits for what comes of it."""
+
+    def __call__(self, work: Callable[[], Result]) -> Callable[[], Result]:
+        """Work is begun in the order in which it is submitted, one after the other."""
+
+
+@contextmanager
+def half_the_threads() -> Iterator[int]:
+    """While it lasts, operations of the calling thread have half of PyTorch's threads; those left over."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(threads - threads // 2)
+    try:
+        yield threads // 2
+    finally:
+        torch.set_num_threads(threads)
 
 
 class TwoThreads:
@@ -23,25 +41,34 @@ class TwoThreads:
         self._other = ThreadPoolExecutor(1, thread_name_prefix="update")
 
     @contextmanager
-    def beside(self, work: Callable[[], Result]) -> Iterator[Callable[[], Result]]:
-        """Run `work` beside the body of the with statement, to which a function that waits for it is given.
+    def beside(self) -> Iterator[Submit]:
+        """Have work done beside the body of the with statement; at its end all of it is done.
 
-        With a single thread it runs before the body. Gradients that `work` computes must not accumulate in
-        leaves that the body accumulates in (use torch.autograd.grad), or their order would be open.
+        With a single thread, work is done when it is submitted. Gradients that it computes must not
+        accumulate in leaves that the body accumulates in (torch.autograd.grad does not), or their order would
+        be open.
         """
-        threads = torch.get_num_threads()
-        if threads < 2:
-            result = work()
-            yield lambda: result
-            return
-        share = threads // 2
-        future: Future[Result] = self._other.submit(_with_threads, share, work)
-        torch.set_num_threads(threads - share)
-        try:
-            yield future.result
-        finally:
-            torch.set_num_threads(threads)
-            future.exception()  # waits: nobody may change weights while it still reads them
+        with half_the_threads() as share:
+            if share == 0:
+                yield at_once
+                return
+            futures: list[Future[Any]] = []
+
+            def submit(work: Callable[[], Result]) -> Callable[[], Result]:
+                future = self._other.submit(_with_threads, share, work)
+                futures.append(future)
+                return future.result
+
+            try:
+                yield submit
+            finally:
+                wait(futures)  # nobody may change weights while they are still read
+
+
+def at_once(work: Callable[[], Result]) -> Callable[[], Result]:
+    """Do work now, in the calling thread: a `Submit` for what has nothing beside it."""
+    result = work()
+    return lambda: result
 
 
 def _with_threads(threads: int, work: Callable[[], Result]) -> Result:
