@@ -35,8 +35,14 @@ LOOK = 10.0  # s between looks at the log
 PATIENCE = 60.0  # s without a new tick after which the graph is taken for dead
 
 
-def prepare_policy(folder: Path, task: str, console: Console) -> Path:
+def prepare_policy(folder: Path, task: str, console: Console, *training: str) -> Path:
     """A policy for the loop: hardly trained, which does not matter for its timing.
+
+    Args:
+        folder: where it is made, from demonstrations that are recorded there; what is there stays.
+        task: name of the task.
+        console: for lines of progress.
+        training: further options of the training.
 
     Raises:
         StageError: it could not be made.
@@ -45,7 +51,7 @@ def prepare_policy(folder: Path, task: str, console: Console) -> Path:
     if not policy.exists():
         stage = EpisodeStage(folder / "demonstrations", 2, 0, collect_command, folder)
         run_stage(stage, 1, console)
-        options = ("--updates", "20", "--all-episodes")
+        options = ("--updates", "20", "--all-episodes", *training)
         command = train_command(stage.folder, folder / "policy", task_file(task), *options)
         console.print("training a policy for the loop", highlight=False)
         with own_domain() as environ:
@@ -55,8 +61,17 @@ def prepare_policy(folder: Path, task: str, console: Console) -> Path:
     return policy
 
 
-def run_loop(folder: Path, policy: Path, task: str, ticks: int, console: Console) -> tuple[float, float]:
-    """Run the graph until so many ticks were watched, the bare loop beside it.
+def run_loop(
+    folder: Path, launch: Sequence[str], task: str, ticks: int, console: Console
+) -> tuple[float, float]:
+    """Run a graph until so many ticks were watched, the bare loop beside it.
+
+    Args:
+        folder: gets `loop.jsonl`, `bare.json` and the logs.
+        launch: the command that starts the graph, in real time and with enough episodes.
+        task: name of the task.
+        ticks: with the policy in charge.
+        console: for lines of progress.
 
     Returns:
         Stolen and busy shares of the processors' time meanwhile.
@@ -65,10 +80,9 @@ def run_loop(folder: Path, policy: Path, task: str, ticks: int, console: Console
         StageError: the graph ended or stood still before.
     """
     rate = TaskSpecification.load(task_file(task)).rate_hz
-    rollouts = rollout_command(policy, folder / "episodes", ticks, 0, lockstep=False, realtime_factor=1.0)
     bare = [sys.executable, str(Path(__file__).with_name("_bare_loop.py"))]
     with own_domain() as environ, ExitStack() as stack:
-        graph = stack.enter_context(WatchedProcess(rollouts, folder / "graph.log", environ))
+        graph = stack.enter_context(WatchedProcess(launch, folder / "graph.log", environ))
         watch = watch_command(folder / "loop.jsonl", task_file(task))
         stack.enter_context(WatchedProcess(watch, folder / "watch.log", environ))
         _wait_for_ticks(folder / "loop.jsonl", 1, graph, console)
@@ -154,7 +168,8 @@ def run(options: argparse.Namespace, console: Console) -> None:
     ticks = round(60 * options.minutes * specification.rate_hz)
     policy = options.checkpoint or prepare_policy(options.output, options.task, console)
     folder = options.output / time.strftime("%Y-%m-%d-%H%M%S")
-    shares = run_loop(folder, policy.absolute(), options.task, ticks, console)
+    launch = rollout_command(policy, folder / "episodes", ticks, 0, lockstep=False, realtime_factor=1.0)
+    shares = run_loop(folder, launch, options.task, ticks, console)
     log = read_loop_log(folder / "loop.jsonl")
     if log is None or not log.ticks:
         raise StageError(f"no tick was watched; see {folder}/watch.log")
