@@ -32,7 +32,7 @@ from soft_flow_contract.task_specification import TaskSpecification
 
 ALLOWED_MISSES = 0.001  # 12 of 12,000
 LOOK = 10.0  # s between looks at the log
-PATIENCE = 60.0  # s without a new tick after which the graph is taken for dead
+PATIENCE = 120.0  # s without a new tick after which the graph is taken for dead
 
 
 def prepare_policy(folder: Path, task: str, console: Console, *training: str) -> Path:

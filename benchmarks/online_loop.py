@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import yaml
 from control_loop import prepare_policy, run_loop
 from figures import Figure, write_results
@@ -115,16 +116,17 @@ def config_file(output: Path) -> Path:
 
 
 def machine_figures(blocks: Sequence[Block]) -> list[Figure]:
-    """What else the processors did, and how fast the learner was."""
-    paces = [updates_per_second(block.takeovers()) for block in blocks if block.learns]
-    figures = [Figure("updates of the learner meanwhile", round(sum(paces) / len(paces), 3), "1/s")]
+    """How fast the learner was, and what else the processors did."""
+    learning, alone = ([block for block in blocks if block.learns == learns] for learns in (True, False))
+    pace = np.nanmean([updates_per_second(block.takeovers()) for block in learning])
+    figures = [Figure("updates of the learner meanwhile", round(float(pace), 3), "1/s")]
     for index, name in enumerate(("stolen by other machines", "in use")):
-        shares = {
-            learns: [100 * b.shares()[index] for b in blocks if b.learns == learns] for learns in (0, 1)
-        }
-        alone, learning = (round(sum(shares[learns]) / len(shares[learns]), 2) for learns in (0, 1))
-        rival = "the same without a learner"
-        figures.append(Figure(f"processor time {name}", learning, "%", rival=rival, rival_value=alone))
+        value, rival = (
+            round(100 * float(np.mean([block.shares()[index] for block in some])), 2)
+            for some in (learning, alone)
+        )
+        without = "the same without a learner"
+        figures.append(Figure(f"processor time {name}", value, "%", rival=without, rival_value=rival))
     return figures
 
 
@@ -146,11 +148,11 @@ def run(options: argparse.Namespace, console: Console) -> None:
     takeovers = [takeover for block in blocks for takeover in block.takeovers() if block.learns]
     megabytes = len(pack_weights(open_checkpoint(policy).policy())) / 1e6
     notes = (
-        f"finetune.launch.xml in real time on {os.cpu_count()} cores, simulator and rendering included, beside "
-        f"rollout.launch.xml; {options.blocks} blocks of {options.minutes:g} minutes of each, in turns. The "
+        f"finetune.launch.xml in real time on {os.cpu_count()} cores, simulator and rendering included, "
+        f"beside rollout.launch.xml; {options.blocks} blocks of {options.minutes:g} minutes of each, in turns. The "
         f"learner: niceness {options.niceness}, {options.threads} thread(s), processors "
-        f"{options.cores or 'all'}, three cameras, batches of 128, weights every {options.publish_period:g} s, "
-        "never idle."
+        f"{options.cores or 'all'}, three cameras, batches of 128, weights every "
+        f"{options.publish_period:g} s, never idle."
     )
     figures = [
         *loop_figures(learning, alone),
