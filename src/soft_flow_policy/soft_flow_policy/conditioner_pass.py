@@ -106,8 +106,8 @@ class ConditionerPass(torch.autograd.Function):
             d_modulated.addmm_(part, weight)
         d_scale = (d_modulated * normed).view(shape).sum(1, keepdim=True)
         d_shift = d_modulated.view(shape).sum(1, keepdim=True)
-        d_normed = (d_modulated.view(shape) * scale).view_as(d_modulated)
-        d_x = normalize_backward(d_normed, x, mean, deviation).add_(d_y)
+        d_modulated.view(shape).mul_(scale)  # now that of `normed`
+        d_x = normalize_backward(d_modulated, x, mean, deviation).add_(d_y)
         d_embed, d_position = (d_x.t() @ rows, d_x.view(shape).sum(0)) if train else (None, None)
         d_passed = (d_x @ embed).view(ctx.shape) if ctx.needs_input_grad[1] else None
         return None, d_passed, d_scale, d_shift, d_embed, d_position, *d_in, *d_out, *d_head
@@ -125,8 +125,8 @@ def _layer_backward(
     d_query_key_value = attend_backward(
         d_attended.view(by_head), query.view(by_head), key.view(by_head), value.view(by_head), attention
     )
-    d_hidden = torch.ops.aten.silu_backward(d_active, hidden)
-    return *(part.view(-1, width) for part in d_query_key_value), d_hidden
+    torch.ops.aten.silu_backward.grad_input(d_active, hidden, grad_input=d_active)  # now that of `hidden`
+    return *(part.view(-1, width) for part in d_query_key_value), d_active
 
 
 def _in_backward(d_projected: Tensors, modulated: Tensor) -> tuple[Tensor, Tensor]:

@@ -46,9 +46,11 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
     Returns:
         What is attended to (G, N, D), and the weights (G, N, M).
     """
-    weights = torch.bmm(query, key.transpose(1, 2)).mul_(query.shape[-1] ** -0.5)
-    if mask is not None:
-        weights.add_(mask)
+    scale = query.shape[-1] ** -0.5
+    if mask is None:
+        weights = torch.bmm(query, key.transpose(1, 2)).mul_(scale)
+    else:
+        weights = torch.baddbmm(mask, query, key.transpose(1, 2), alpha=scale)
     weights.sub_(weights.amax(-1, keepdim=True)).exp_()
     weights.div_(weights.sum(-1, keepdim=True))
     return torch.bmm(weights, value), weights
@@ -59,7 +61,7 @@ def attend_backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients (of query, key, value) of `attend`, given that of what is attended to (G, N, D)."""
     scores = torch.bmm(gradient, value.transpose(1, 2)).mul_(weights)
-    scores.sub_(weights * scores.sum(-1, keepdim=True)).mul_(query.shape[-1] ** -0.5)
+    scores.addcmul_(weights, scores.sum(-1, keepdim=True), value=-1).mul_(query.shape[-1] ** -0.5)
     return (
         torch.bmm(scores, key),
         torch.bmm(scores.transpose(1, 2), query),
