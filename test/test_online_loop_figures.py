@@ -26,7 +26,7 @@ LINE = (
 def ticks(missed: list[int], count: int = 400, began: float = 1000.0) -> LoopTicks:
     late = np.zeros(count, dtype=bool)
     late[missed] = True
-    return LoopTicks(began + 0.05 * np.arange(count), np.full(count, 0.02), np.full(count, np.nan), late)
+    return LoopTicks(began + 0.05 * np.arange(count), np.full(count, 0.02), np.full(count, 0.01), late)
 
 
 def test_takeovers_are_read_from_the_policys_lines_without_the_untrained_version(tmp_path: Path) -> None:
