@@ -10,7 +10,7 @@ from bag_maker import small_specification
 
 from soft_flow_learner.episode_store import ChunkBatch
 from soft_flow_learner.errors import DivergenceError
-from soft_flow_learner.imitation import Imitation, UpdateMetrics, seeded_generator, to_tensors
+from soft_flow_learner.imitation import Imitation, seeded_generator, to_tensors
 from soft_flow_learner.learner_config import ImitationConfig
 from soft_flow_learner.trainer import LossWatch
 from soft_flow_policy.flow import FlowConfig
@@ -130,17 +130,17 @@ def test_the_average_follows_the_weights_and_forgets_the_start() -> None:
 
 
 @pytest.mark.parametrize(
-    "metrics", [UpdateMetrics(float("nan"), 0.0, 1.0), UpdateMetrics(1.0, 0.0, float("inf"))]
+    "metrics", [{"loss": float("nan"), "norm": 1.0}, {"loss": 1.0, "norm": float("inf")}]
 )
-def test_a_value_that_is_not_finite_stops_the_training(metrics: UpdateMetrics) -> None:
+def test_a_value_that_is_not_finite_stops_the_training(metrics: dict[str, float]) -> None:
     with pytest.raises(DivergenceError, match="update 5: .*is not finite; resume from the last checkpoint"):
-        LossWatch(5.0).see(5, metrics)
+        LossWatch(5.0).see(5, metrics["loss"], metrics)
 
 
 def test_a_collapsing_likelihood_stops_the_training_but_noise_does_not() -> None:
     watch = LossWatch(divergence=2.0)
     for update in range(100):
-        watch.see(update, UpdateMetrics(-1.0 + (3.0 if update % 20 == 0 else 0.0), 0.0, 1.0))
+        watch.see(update, -1.0 + (3.0 if update % 20 == 0 else 0.0), {})
     with pytest.raises(DivergenceError, match="the likelihood collapses"):
         for update in range(100, 400):
-            watch.see(update, UpdateMetrics(10.0, 0.0, 1.0))
+            watch.see(update, 10.0, {})
