@@ -19,7 +19,7 @@ LEAST_TRAINING = 20.0  # s of imitation, even if the time is over: without a pol
 LEAST_EPISODES = 2  # of online RL
 ROUNDS = 2  # of online RL
 ONLINE_START_UP = 25.0  # s, from starting the graph to its first tick, and for saving in the end
-ONLINE_PACE = 0.3  # of the pace of updates without the graph
+ONLINE_PACE = 0.25  # of the pace of updates without the graph
 FINISHED = 0.75  # of the longest episode, the usual one
 
 

@@ -22,6 +22,7 @@ from soft_flow_contract.task_specification import TaskSpecification
 
 ONLINE_SEED = 300_000  # of the first episode that is learned from online
 ONLINE_TEMPERATURE = 0.5  # of the acting policy: explores, and still succeeds often enough to learn from
+SAVE_PERIOD = 20.0  # s; what is learned after the last time is lost when the clock ends the learning
 LEARNER = "learner_short"  # name of the learner's configuration: for few updates
 FROM_BAGS = ("imitation", "warmup", "offline")
 
@@ -123,6 +124,7 @@ class DemoLearning:
             episodes_per_round=plan.episodes_per_round,
             updates_per_transition=f"{plan.updates_per_transition:.3f}",
             overlap=True,
+            save_period=SAVE_PERIOD,
             temperature=ONLINE_TEMPERATURE,
             task=self._settings.task,
             learner_config=learner_file(LEARNER),

@@ -148,7 +148,7 @@ def make_run_folder(
             write_episodes(folder.rollouts(stage), specification, count, 100_000, 0.03)
     if "online" in phases:
         shutil.copytree(trained / "stages" / "offline", folder.learner / "stages" / "online")
-        shutil.copytree(trained / "policy", folder.policy("online"))
+        shutil.copytree(trained / "policy", folder.learner / "policy")
         write_episodes(folder.online_episodes, specification, 2, 300_000, 0.03)
     if "realtime" in phases:
         write_episodes(folder.realtime, specification, 2, 200_000, 0.03)

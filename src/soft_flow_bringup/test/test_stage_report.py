@@ -29,6 +29,7 @@ from soft_flow_bringup.report.stage_sections import (
 from soft_flow_bringup.report.statistics import Rate
 from soft_flow_bringup.report.training_log import last_measurement
 from soft_flow_contract.task_specification import TaskSpecification
+from soft_flow_learner.algorithm.algorithm_config import Objective
 from soft_flow_learner.errors import ResumeError
 
 MakeRun = Callable[..., Path]
@@ -96,7 +97,7 @@ def test_the_curves_are_those_that_the_learner_wrote(make_run: MakeRun) -> None:
     assert (imitation.name, warmup.name, offline.name) == ("imitation", "warmup", "offline")
     assert len(imitation.course(NLL).values) == 12 and len(offline.course(NLL).values) == 8
     assert len(imitation.course(HELD_OUT).values) == 3  # every fifth update and the end
-    assert set(offline.course("beta").values) == {3.0}
+    assert set(offline.course("beta").values) == {Objective().beta}
     for name in ("critic", "q_data", "q_policy", "lambda"):
         assert len(offline.course(name).values) == 8
     assert not len(warmup.course("beta").values) and not len(warmup.course(NLL).values)
@@ -112,6 +113,17 @@ def test_a_learner_that_keeps_no_curves_is_told_by_its_result(
     assert isinstance(last, Paragraph) and "no curves of online RL" in last.text
     (table,) = (part for part in section.parts if isinstance(part, Table))
     assert table.rows[-1][:4] == ("online RL", "8", "1.0 min", "-")
+
+
+def test_what_online_learning_ends_with_is_its_newest_checkpoint_even_if_the_time_was_over(
+    make_run: MakeRun,
+) -> None:
+    folder = RunFolder(make_run("online"))
+    checkpoints = folder.learner / "stages" / "online" / "checkpoints"
+    assert folder.policy("online") == checkpoints / "update_00000008"
+    shutil.rmtree(checkpoints)
+    assert folder.policy("online") == folder.learner / "policy"
+    assert folder.last_stage == "online"
 
 
 def test_a_broken_log_is_named(make_run: MakeRun) -> None:

@@ -99,8 +99,15 @@ class RunFolder:
         return self.online / "learner"
 
     def policy(self, stage: str) -> Path:
-        """The policy that a learning stage ended with."""
-        return self.learner / "policy" if stage == "online" else self.training / "stages" / stage / "policy"
+        """The policy that a learning stage ended with.
+
+        Of online RL it is the newest checkpoint, which is there even if the time was over before the learner
+        could finish.
+        """
+        if stage != "online":
+            return self.training / "stages" / stage / "policy"
+        checkpoints = sorted((self.learner / "stages" / stage / "checkpoints").glob("update_*"))
+        return checkpoints[-1] if checkpoints else self.learner / "policy"
 
     @property
     def last_stage(self) -> str | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from soft_flow_bringup.report.run_folder import RunFolder
-from soft_flow_bringup.report.training_log import LOG_NAME, read_rows
+from soft_flow_bringup.report.training_log import read_rows
 from soft_flow_learner.run_folder import IMITATION, StageFolder
 from soft_flow_learner.run_folder import RunFolder as LearnerFolder
 from soft_flow_policy.checkpoint import open_checkpoint
@@ -71,14 +71,15 @@ def _courses(rows: Sequence[Mapping[str, float]], imitation: bool) -> dict[str, 
     return courses
 
 
-def _stage_log(folder: StageFolder) -> StageLog | None:
-    if (folder.path / LOG_NAME).exists():
-        rows = read_rows(folder.path / LOG_NAME)
+def _stage_log(run: RunFolder, stage: str) -> StageLog | None:
+    metrics = stage_folder(run, stage).metrics
+    if metrics.exists():
+        rows = read_rows(metrics)
         updates = max((int(row["update"]) for row in rows), default=0)
         seconds = max((float(row.get("seconds", 0.0)) for row in rows), default=0.0)
-        return StageLog(folder.name, updates, seconds, _courses(rows, folder.name == IMITATION))
-    if folder.finished:
-        return StageLog(folder.name, open_checkpoint(folder.policy).manifest.step, float("nan"))
+        return StageLog(stage, updates, seconds, _courses(rows, stage == IMITATION))
+    if run.policy(stage).exists():
+        return StageLog(stage, open_checkpoint(run.policy(stage)).manifest.step, float("nan"))
     return None
 
 
@@ -94,7 +95,7 @@ def read_stage_logs(run: RunFolder) -> list[StageLog]:
         RunDataError: a log is broken.
         CheckpointError: a policy is damaged.
     """
-    logs = (_stage_log(stage_folder(run, stage)) for stage in LEARNING)
+    logs = (_stage_log(run, stage) for stage in LEARNING)
     return [log for log in logs if log is not None]
 
 
