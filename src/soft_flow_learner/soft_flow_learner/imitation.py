@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from soft_flow_learner.episode_store import ChunkBatch
 from soft_flow_learner.foresight import Foresight
 from soft_flow_learner.learner_config import ImitationConfig
+from soft_flow_learner.training.compute import ALONE, CPU, Compute, to_device
 from soft_flow_policy.observation_encoder import ObservationBatch
 from soft_flow_policy.policy import FlowPolicy
 
@@ -40,11 +41,11 @@ class UpdateMetrics:
     gradient_norm: float
 
 
-def to_tensors(batch: ChunkBatch) -> tuple[ObservationBatch, Tensor]:
-    """Observation and chunks of a batch, sharing its memory."""
-    images = {name: torch.from_numpy(stack) for name, stack in batch.images.items()}
-    observation = ObservationBatch(proprioception=torch.from_numpy(batch.proprioception), images=images)
-    return observation, torch.from_numpy(batch.chunk)
+def to_tensors(batch: ChunkBatch, device: torch.device = CPU) -> tuple[ObservationBatch, Tensor]:
+    """Observation and chunks of a batch; on a CPU they share its memory."""
+    images = {name: to_device(stack, device) for name, stack in batch.images.items()}
+    observation = ObservationBatch(proprioception=to_device(batch.proprioception, device), images=images)
+    return observation, to_device(batch.chunk, device)
 
 
 def seeded_generator(seed: int, *place: int) -> torch.Generator:
@@ -66,23 +67,25 @@ class Model(nn.Module):
 
     def losses(self, batch: ChunkBatch, generator: torch.Generator, augment: bool) -> tuple[Tensor, Tensor]:
         """NLL (B,), nats a dimension, and foresight error (B,) of a batch."""
-        observation, chunk = to_tensors(batch)
+        device = self.policy.flow.log_scale.device
+        observation, chunk = to_tensors(batch, device)
         encoder = self.policy.encoder
         augmentation = encoder.draw_augmentation(len(chunk), generator) if augment else None
         context = self.policy.encode(observation, augmentation)
         nll = self.policy.nll_given_context(context, chunk, generator)
         if self.foresight is None:
             return nll, torch.zeros_like(nll)
-        return nll, self.foresight.loss(context, torch.from_numpy(batch.future), encoder.proprioception)
+        future = to_device(batch.future, device)
+        return nll, self.foresight.loss(context, future, encoder.proprioception)
 
 
 class Imitation:
     """The policy in training, its optimizer, and the moving average of its weights."""
 
-    def __init__(self, policy: FlowPolicy, config: ImitationConfig) -> None:
+    def __init__(self, policy: FlowPolicy, config: ImitationConfig, compute: Compute = ALONE) -> None:
         """Train `policy` in place; its normalizers must be fitted."""
-        self.config = config
-        self._model = Model(policy, config).train()
+        self.config, self.compute = config, compute
+        self._model = Model(policy, config).train().to(compute.device)
         self._average = copy.deepcopy(self._model).eval().requires_grad_(False)
         trained = dict(self._model.named_parameters())
         matrices = [p for p in trained.values() if p.ndim >= 2]
@@ -111,15 +114,20 @@ class Imitation:
     def update(
         self, batch: ChunkBatch, generator: torch.Generator, learning_rate: float, done: int
     ) -> UpdateMetrics:
-        """One step of AdamW on `batch`, the `done + 1`st of the run."""
+        """One step of AdamW on `batch` (this process's part of it), the `done + 1`st of the run."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
-        nll, foresight = (loss.mean() for loss in self._model.losses(batch, generator, augment=True))
+        with self.compute.autocast():
+            nll, foresight = (loss.mean() for loss in self._model.losses(batch, generator, augment=True))
         loss = nll + self.config.foresight_weight * foresight
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        self.compute.average_gradients(self._parameters)
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, self.config.gradient_clip, foreach=True)
-        metrics = UpdateMetrics(float(nll.detach()), float(foresight.detach()), float(norm))
+        means = self.compute.mean_metrics(
+            {"nll": float(nll.detach()), "foresight": float(foresight.detach())}
+        )
+        metrics = UpdateMetrics(means["nll"], means["foresight"], float(norm))
         if np.isfinite(metrics.loss) and np.isfinite(metrics.gradient_norm):  # never spoil the weights
             self.optimizer.step()
             self._follow(done)
@@ -139,7 +147,8 @@ class Imitation:
         """
         total, count = np.zeros(2), 0
         for index, batch in enumerate(batches):
-            losses = self._average.losses(batch, seeded_generator(seed, index), augment=False)
+            with self.compute.randomness():
+                losses = self._average.losses(batch, seeded_generator(seed, index), augment=False)
             total += [float(loss.sum()) for loss in losses]
             count += len(batch.chunk)
         nll, foresight = total / count
@@ -174,7 +183,7 @@ class Imitation:
                 parameter.copy_(state[f"weights.{name}"])
                 # As the optimizer makes them: the fused kernel needs moments of the weights' memory layout.
                 self.optimizer.state[parameter] = {
-                    "step": state[f"optimizer.step.{name}"].clone(),
+                    "step": state[f"optimizer.step.{name}"].clone().to(parameter.device),
                     **{
                         key: torch.empty_like(parameter).copy_(state[f"optimizer.{key}.{name}"])
                         for key in MOMENTS

@@ -15,6 +15,7 @@ from soft_flow_learner.imitation import Imitation
 from soft_flow_learner.imitation_work import ImitationWork
 from soft_flow_learner.ingest import BagIngest, IngestOptions
 from soft_flow_learner.run_folder import RunRecord, RunSettings
+from soft_flow_learner.training.compute import ALONE, Compute
 from soft_flow_policy.policy import FlowPolicy
 
 
@@ -82,7 +83,10 @@ def new_policy(settings: RunSettings, specification: TaskSpecification, store: E
 
 
 def imitation_work(
-    record: RunRecord, specification: TaskSpecification, episodes: Sequence[Episode]
+    record: RunRecord,
+    specification: TaskSpecification,
+    episodes: Sequence[Episode],
+    compute: Compute = ALONE,
 ) -> ImitationWork:
     """The work of stage 1 on the run's episodes.
 
@@ -92,6 +96,6 @@ def imitation_work(
     settings = record.settings
     store = EpisodeStore(select(episodes, record.training_episodes), specification)
     kept = select(episodes, record.held_out_episodes)
-    imitation = Imitation(new_policy(settings, specification, store), settings.config.imitation)
+    imitation = Imitation(new_policy(settings, specification, store), settings.config.imitation, compute)
     held_out = EpisodeStore(kept, specification) if kept else None
     return ImitationWork(imitation, store, held_out, settings.seed)

@@ -11,6 +11,8 @@ from soft_flow_learner.gate_observations import pairs_of_store
 from soft_flow_learner.imitation import Imitation, seeded_generator
 from soft_flow_learner.learning_schedule import learning_rate
 from soft_flow_learner.row_order import RowOrder
+from soft_flow_learner.training.compute import on_cpu
+from soft_flow_learner.training.prefetch import Prefetch
 from soft_flow_policy.gate_calibration import calibrate, to_manifest
 from soft_flow_policy.policy import FlowPolicy
 
@@ -26,6 +28,8 @@ class ImitationWork:
         """Train on one store, measure on another; order and noise follow from `seed`."""
         config = imitation.config
         self._imitation, self._training, self._held_out, self._seed = imitation, training, held_out, seed
+        self._compute, self._part = imitation.compute, imitation.compute.part(config.batch)
+        self._batches = Prefetch(self._batch) if self._compute.prefetch else None
         self._order = RowOrder(len(training), config.batch, seed)
         self.divergence, self.evaluation_interval = config.divergence, config.evaluation_interval
         self.checkpoint_interval, self.checkpoint_seconds = (
@@ -42,14 +46,19 @@ class ImitationWork:
         """See StageWork."""
         config = self._imitation.config
         rate = learning_rate(config, done, progress)
-        batch = self._training.batch(self._order.batch(done), config.foresight_steps)
-        metrics = self._imitation.update(batch, seeded_generator(self._seed, 0, done), rate, done)
+        batch = self._batches.get(done) if self._batches else self._batch(done)
+        with self._compute.randomness(config.batch):
+            metrics = self._imitation.update(batch, seeded_generator(self._seed, 0, done), rate, done)
         return {
             "loss": metrics.loss,
             "foresight": metrics.foresight,
             "gradient_norm": metrics.gradient_norm,
             "learning_rate": rate,
         }
+
+    def _batch(self, done: int) -> ChunkBatch:
+        rows = self._order.batch(done)[self._part]
+        return self._training.batch(rows, self._imitation.config.foresight_steps)
 
     def evaluate(self) -> dict[str, float]:
         """See StageWork."""
@@ -84,4 +93,4 @@ class ImitationWork:
         if self._held_out is None:
             return {}
         pairs = pairs_of_store(self._held_out, self.average.specification.chunk.executed)
-        return to_manifest(calibrate(self.average, pairs, self._seed))
+        return to_manifest(calibrate(on_cpu(self.average), pairs, self._seed))

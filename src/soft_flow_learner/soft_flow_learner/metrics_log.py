@@ -46,6 +46,22 @@ class MetricsLog:
         self._writer.close()
 
 
+class NoLog:
+    """Writes nothing: of a process whose metrics another one records."""
+
+    def write(self, update: int, values: dict[str, float]) -> None:
+        """See MetricsLog."""
+
+    def flush(self) -> None:
+        """See MetricsLog."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
 def read_metrics(path: Path) -> list[dict[str, float]]:
     """All lines of a metrics file."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

@@ -26,6 +26,7 @@ from soft_flow_contract.task_specification import TaskSpecification
 from soft_flow_learner.errors import ResumeError
 from soft_flow_learner.learner_config import LearnerConfig
 from soft_flow_learner.learning_schedule import Plan
+from soft_flow_learner.metrics_log import MetricsLog, NoLog
 from soft_flow_policy.checkpoint import (
     MANIFEST,
     Checkpoint,
@@ -79,15 +80,16 @@ class Position:
 class RunFolder:
     """Reads and writes one run's folder."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, writes: bool = True) -> None:
+        """Of a run in `path`; with `writes` False, of a process that only looks on, nothing is written."""
+        self.path, self.writes = path, writes
         self.policy = path / "policy"
         self._record = path / "run.json"
 
     def stage(self, name: str) -> "StageFolder":
         """Where a stage's checkpoints and metrics are."""
         own = self.path / "stages" / name
-        return StageFolder(name, self.path if name == IMITATION else own, own / "policy")
+        return StageFolder(name, self.path if name == IMITATION else own, own / "policy", self.writes)
 
     def begin(self, record: RunRecord) -> None:
         """Make the folder.
@@ -95,6 +97,8 @@ class RunFolder:
         Raises:
             ResumeError: there is a run in it already.
         """
+        if not self.writes:
+            return
         if self._record.exists():
             raise ResumeError(
                 f"{self.path} holds a run already: continue it with --resume, or name another --output"
@@ -104,6 +108,8 @@ class RunFolder:
 
     def write_record(self, record: RunRecord) -> None:
         """Write run.json, whole or not at all."""
+        if not self.writes:
+            return
         temporary = self._record.with_suffix(".partial")
         with temporary.open("w", encoding="utf-8") as file:
             file.write(record.model_dump_json(indent=1))
@@ -135,6 +141,8 @@ class RunFolder:
         Raises:
             CheckpointError: the stage has no whole policy.
         """
+        if not self.writes:
+            return
         source = open_checkpoint(self.stage(stage).policy).path
         partial = Path(tempfile.mkdtemp(prefix=".policy.", dir=self.path))
         shutil.copytree(source, partial, dirs_exist_ok=True)
@@ -144,8 +152,8 @@ class RunFolder:
 class StageFolder:
     """Reads and writes what belongs to one stage."""
 
-    def __init__(self, name: str, path: Path, policy: Path) -> None:
-        self.name, self.path, self.policy = name, path, policy
+    def __init__(self, name: str, path: Path, policy: Path, writes: bool = True) -> None:
+        self.name, self.path, self.policy, self.writes = name, path, policy, writes
         self.metrics = path / "metrics.jsonl"
         self.tensorboard = path / "tensorboard"
         self._checkpoints = path / "checkpoints"
@@ -155,9 +163,18 @@ class StageFolder:
         """Whether the stage was trained to its end."""
         return (self.policy / MANIFEST).exists()
 
-    def save(self, work: "StageWork", position: Position) -> Path:
+    def log(self, update: int) -> MetricsLog | NoLog:
+        """The log of a stage that goes on after `update` updates."""
+        if not self.writes:
+            return NoLog()
+        self.path.mkdir(parents=True, exist_ok=True)
+        return MetricsLog(self.metrics, self.tensorboard, update)
+
+    def save(self, work: "StageWork", position: Position) -> None:
         """Write a checkpoint and delete all but the newest ones."""
-        path = save_checkpoint(
+        if not self.writes:
+            return
+        save_checkpoint(
             self._checkpoints / f"update_{position.update:08d}",
             work.average,
             version=position.update,
@@ -168,11 +185,12 @@ class StageFolder:
         )
         for old in self._all_checkpoints()[:-KEPT_CHECKPOINTS]:
             shutil.rmtree(old)
-        return path
 
-    def export(self, work: "StageWork", position: Position, extra: Mapping[str, Any]) -> Path:
+    def export(self, work: "StageWork", position: Position, extra: Mapping[str, Any]) -> None:
         """Write the averaged policy, and the critic if there is one, as the stage's result."""
-        return save_checkpoint(
+        if not self.writes:
+            return
+        save_checkpoint(
             self.policy,
             work.average,
             version=position.update,

@@ -4,7 +4,7 @@ import argparse
 import signal
 import sys
 import types
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from soft_flow_learner.imitation_stage import imitation_work, read_episodes, rec
 from soft_flow_learner.learning_schedule import Plan, TimeBudget
 from soft_flow_learner.run_folder import IMITATION, Position, RunFolder, RunRecord, StageFolder
 from soft_flow_learner.trainer import StageWork, Trainer
+from soft_flow_learner.training.compute import Compute, open_compute
 from soft_flow_learner.training.reinforcement_stage import reinforcement_work
 from soft_flow_learner.training_arguments import (
     parse_arguments,
@@ -32,10 +33,13 @@ EXIT_ALARM, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 
 class Interruption:
-    """Turns the first Ctrl-C (or SIGTERM) into a flag: the update is finished and saved; a second ends."""
+    """Turns the first Ctrl-C (or SIGTERM) into a flag: the update is finished and saved; a second ends.
+
+    Unless it is patient: torchrun tells its processes twice, and ends them itself if they take too long.
+    """
 
     def __init__(self) -> None:
-        self.requested = False
+        self.requested = self.patient = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -48,7 +52,7 @@ class Interruption:
             signal.signal(number, handler)
 
     def _request(self, number: int, frame: types.FrameType | None) -> None:
-        if self.requested:
+        if self.requested and not self.patient:
             raise KeyboardInterrupt
         self.requested = True
 
@@ -66,6 +70,7 @@ class Run:
     specification: TaskSpecification
     console: Console
     strict: bool
+    compute: Compute
     episodes: list[Episode] | None = None  # of imitation, if they were just read
 
     def plan(self, stage: str) -> Plan:
@@ -92,26 +97,27 @@ class Run:
         """
         if stage != IMITATION:
             return reinforcement_work(
-                stage, self.folder, self.record, self.specification, self.strict, self.console
+                stage, self.folder, self.record, self.specification, self.strict, self.console, self.compute
             )
         episodes, self.episodes = self.episodes, None  # once trained on, they need not stay in memory
         if episodes is None:
             episodes = read_episodes(self.record.settings, self.specification, self.strict, self.console)
-        return imitation_work(self.record, self.specification, episodes)
+        return imitation_work(self.record, self.specification, episodes, self.compute)
 
 
-def run_stage(run: Run, stage: str, stop: Interruption) -> bool:
+def run_stage(run: Run, stage: str, stop: Callable[[], bool]) -> bool:
     """Train a stage to its end and publish its policy; False if it was interrupted (and saved)."""
     work, folder = run.work(stage), run.folder.stage(stage)
     position = restore(folder, run.specification, work, run.console)
     plan = run.plan(stage)
     run.write_plan(stage, plan)
     minutes = run.record.settings.minutes.get(stage)
-    trainer = Trainer(folder, work, plan, minutes, lambda plan: run.write_plan(stage, plan))
+    trainer = Trainer(folder, work, plan, minutes, lambda plan: run.write_plan(stage, plan), run.compute)
     with TrainingDisplay(run.console, stage) as display:
         result = trainer.run(position, stop, display)
     if result.finished:
         run.folder.publish(stage)
+        run.compute.wait()  # the next stage begins with what was written
         run.console.print(
             f"{stage}: {result.position.update} updates in {result.position.seconds:.0f} s; "
             f"policy: {run.folder.policy}",
@@ -141,13 +147,13 @@ def restore(
     return position
 
 
-def open_run(arguments: argparse.Namespace, console: Console) -> Run:
+def open_run(arguments: argparse.Namespace, console: Console, compute: Compute) -> Run:
     """A new run, or the one to resume.
 
     Raises:
         ContractError, LearnerError: with what to do.
     """
-    folder = RunFolder(arguments.output)
+    folder = RunFolder(arguments.output, compute.writes)
     episodes = None
     if arguments.resume:
         require_plain_resume(arguments)
@@ -156,22 +162,23 @@ def open_run(arguments: argparse.Namespace, console: Console) -> Run:
         specification = TaskSpecification.from_mapping(record.settings.specification, source)
     else:
         settings, specification = settings_from_arguments(arguments)
-        torch.set_num_threads(settings.threads)
+        torch.set_num_threads(compute.threads(settings.threads))
         if IMITATION in settings.stages:
             episodes = read_episodes(settings, specification, arguments.strict, console)
         record = record_episodes(settings, episodes or ())
         folder.begin(record)
-    torch.set_num_threads(record.settings.threads)
-    return Run(folder, record, specification, console, arguments.strict, episodes)
+    compute.wait()  # whoever looks on must not get ahead of what is written
+    torch.set_num_threads(compute.threads(record.settings.threads))
+    return Run(folder, record, specification, console, arguments.strict, compute, episodes)
 
 
-def train(arguments: argparse.Namespace, console: Console, stop: Interruption) -> int:
+def train(arguments: argparse.Namespace, console: Console, stop: Interruption, compute: Compute) -> int:
     """Run the command; returns the exit status.
 
     Raises:
         ContractError, LearnerError: with what to do.
     """
-    run = open_run(arguments, console)
+    run = open_run(arguments, console, compute)
     for stage in run.record.settings.stages:
         if run.folder.stage(stage).finished:
             console.print(f"{stage}: done before")
@@ -182,10 +189,12 @@ def train(arguments: argparse.Namespace, console: Console, stop: Interruption) -
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status: 0 done, 1 alarm, 2 cannot begin, 130 interrupted."""
-    console = Console(stderr=False)
     try:
-        with Interruption() as stop:
-            return train(parse_arguments(arguments), console, stop)
+        parsed = parse_arguments(arguments)
+        with Interruption() as stop, open_compute(parsed.device) as compute:
+            stop.patient = compute.processes > 1
+            console = Console(stderr=False, quiet=not compute.writes)
+            return train(parsed, console, stop, compute)
     except DivergenceError as alarm:
         print(f"error: {alarm}", file=sys.stderr)
         return EXIT_ALARM

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from soft_flow_learner.errors import DivergenceError
 from soft_flow_learner.learning_schedule import Plan, TimeBudget
-from soft_flow_learner.metrics_log import MetricsLog
 from soft_flow_learner.run_folder import Position, StageFolder
+from soft_flow_learner.training.compute import ALONE, Compute
 from soft_flow_learner.training_display import TrainingDisplay
 from soft_flow_policy.policy import FlowPolicy
 
@@ -95,7 +95,7 @@ class LossWatch:
         advice = "resume from the last checkpoint with a lower learning rate, and look at the data"
         bad = [f"{name} {value:g}" for name, value in metrics.items() if not math.isfinite(value)]
         if bad:
-            raise DivergenceError(f"update {update}: {', '.join(bad)}: not finite; {advice}")
+            raise DivergenceError(f"update {update}: {', '.join(bad)} is not finite; {advice}")
         before = watched if self.running is None else self.running
         self.running = SMOOTHING * before + (1 - SMOOTHING) * watched
         self._best = min(self._best, self.running)
@@ -117,9 +117,14 @@ class Trainer:
         plan: Plan,
         minutes: float | None,
         on_plan: Callable[[Plan], None],
+        compute: Compute = ALONE,
     ) -> None:
-        """Train into `folder`; with `minutes` the plan follows the pace, and `on_plan` records it."""
+        """Train into `folder`; with `minutes` the plan follows the pace, and `on_plan` records it.
+
+        Several processes go by the clock of the first one, and stop together when one has to.
+        """
         self._folder, self._work, self.plan, self._on_plan = folder, work, plan, on_plan
+        self._compute = compute
         self._budget = TimeBudget(60 * minutes) if minutes is not None else None
         self._evaluation: dict[str, float] = {}
 
@@ -132,11 +137,10 @@ class Trainer:
         began = time.monotonic() - start.seconds
         position, saved = start, start
         watch = LossWatch(self._work.divergence)
-        self._folder.path.mkdir(parents=True, exist_ok=True)
-        with MetricsLog(self._folder.metrics, self._folder.tensorboard, start.update) as log:
-            while position.update < self.plan.updates and not stop():
+        with self._folder.log(start.update) as log:
+            while position.update < self.plan.updates and not self._compute.any(stop()):
                 values, running = self._step(position.update, watch)
-                position = Position(position.update + 1, time.monotonic() - began)
+                position = Position(position.update + 1, self._compute.first(time.monotonic() - began))
                 log.write(position.update, {**values, "seconds": position.seconds})
                 self._keep_to_time(position, display)
                 left = (self.plan.updates - position.update) * position.seconds / position.update

@@ -9,6 +9,7 @@ from soft_flow_learner.bag_reader import TRANSITIONS
 from soft_flow_learner.errors import LearnerError, ResumeError
 from soft_flow_learner.learner_config import LearnerConfig
 from soft_flow_learner.run_folder import IMITATION, RunSettings
+from soft_flow_learner.training.compute import DEVICES
 
 STAGES = (IMITATION, "warmup", "offline")
 
@@ -69,6 +70,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--topic", help=f"transitions topic in the bags (default: {TRANSITIONS})")
     add("--strict", action="store_true", help="stop at the first bag or episode that cannot be used")
     add("--threads", type=int, help="threads of PyTorch and of image decoding (default 2)")
+    wanted = "auto (a GPU when there is one), cpu, cuda; torchrun gives each process its own (default auto)"
+    add("--device", choices=DEVICES, default="auto", help=wanted)
     add("--resume", action="store_true", help="continue the run in --output, with its settings")
     return parser.parse_args(arguments)
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from soft_flow_learner.replay.chunk_windows import TransitionBatch
+from soft_flow_learner.training.compute import CPU, to_device
 from soft_flow_policy.observation_encoder import ObservationBatch
 
 
@@ -34,11 +35,11 @@ class LearnerBatch:
     imitated: Tensor
 
     @classmethod
-    def of(cls, batch: TransitionBatch, device: torch.device | str = "cpu") -> "LearnerBatch":
+    def of(cls, batch: TransitionBatch, device: torch.device = CPU) -> "LearnerBatch":
         """Tensors of a batch; on a CPU they share its memory."""
 
         def tensor(array: np.ndarray) -> Tensor:
-            return torch.from_numpy(array).to(device, non_blocking=True)
+            return to_device(array, device)
 
         def observation(proprioception: np.ndarray, images: Mapping[str, np.ndarray]) -> ObservationBatch:
             return ObservationBatch(

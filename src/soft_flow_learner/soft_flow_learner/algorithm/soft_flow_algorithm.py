@@ -24,6 +24,7 @@ from soft_flow_learner.algorithm.chunk_critic import ChunkCritic
 from soft_flow_learner.algorithm.learner_batch import LearnerBatch
 from soft_flow_learner.algorithm.two_threads import half_the_threads
 from soft_flow_learner.algorithm.update_gradients import UpdateGradients
+from soft_flow_learner.training.compute import ALONE, Compute
 from soft_flow_policy.observation_encoder import ObservationBatch
 from soft_flow_policy.policy import FlowPolicy
 from soft_flow_policy.proprioception_encoder import ProprioceptionEncoder
@@ -49,6 +50,7 @@ class SoftFlow(nn.Module):
         self.target = copy.deepcopy(self.critic).requires_grad_(False)
         self.average = copy.deepcopy(policy).requires_grad_(False)
         self.reference: FlowPolicy | None = None  # the actor at the start of the stage
+        self.compute = ALONE
 
     def critic_input(self, proprioception: Tensor, image_features: Tensor) -> Tensor:
         """What the critic sees: all proprioception, normalized, and the actor's image features."""
@@ -106,7 +108,8 @@ class SoftFlow(nn.Module):
             metrics["box"] = float(box.detach())
             if objective.q_weight > 0 or objective.advantage_temperature > 0:
                 value = self.critic.value(self.critic(features, clipped[:, : self.horizon], frozen=True))
-                scale = objective.q_weight / max(float(value.detach().abs().mean()), SMALLEST_Q)
+                size = self.compute.mean(value.detach().abs().mean())
+                scale = objective.q_weight / max(float(size), SMALLEST_Q)
                 loss = loss - scale * value.mean()
                 value = value.detach()
                 metrics |= {"q_policy": float(value.mean()), "lambda": scale}
@@ -131,7 +134,9 @@ class SoftFlow(nn.Module):
         """
         weight = self._likelihood_weight(batch, objective, data_value, value)
         nll = self.policy.nll_given_context(context, batch.chunk, generator)
-        data = (weight * nll).sum() / weight.sum().clamp_min(1.0)
+        processes = self.compute.processes
+        count = self.compute.mean(weight.sum()) * processes  # of the whole batch
+        data = (weight * nll).sum() / (count.clamp_min(1.0) / processes)
         loss = objective.beta * data
         metrics = {"nll": float(data.detach())}
         if objective.trust_weight > 0 and self.reference is not None:
@@ -163,9 +168,10 @@ class SoftFlow(nn.Module):
 class SoftFlowUpdate:
     """One optimizer over actor and critic, the target and the averaged actor that follow them."""
 
-    def __init__(self, algorithm: SoftFlow, objective: Objective) -> None:
+    def __init__(self, algorithm: SoftFlow, objective: Objective, compute: Compute = ALONE) -> None:
         """Begin a stage with this objective: fresh moments, and a copy of the actor to keep to if wanted."""
-        self.algorithm, self.objective = algorithm, objective
+        self.algorithm, self.objective = algorithm.to(compute.device), objective
+        self.compute = algorithm.compute = compute
         config = algorithm.config
         algorithm.reference = None
         if objective.trust_weight > 0:
@@ -193,7 +199,9 @@ class SoftFlowUpdate:
     def update(self, batch: LearnerBatch, generator: torch.Generator) -> Metrics:
         """One step on a batch; a loss that is not finite leaves all weights as they are."""
         algorithm = self.algorithm
-        metrics = self.gradients(batch, generator)
+        with self.compute.autocast():
+            metrics = self.compute.mean_metrics(self.gradients(batch, generator))
+        self.compute.average_gradients([*self.actor, *self.critic])
         with half_the_threads():  # many small operations
             for name, parameters in (("actor", self.actor), ("critic", self.critic)):
                 if parameters:

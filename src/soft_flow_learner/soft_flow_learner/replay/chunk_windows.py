@@ -1,7 +1,7 @@
 """Windows of the replay: what was observed, the chunk that followed, what it earned and where it led."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -44,6 +44,17 @@ class TransitionBatch:
     steps: np.ndarray
     imitated: np.ndarray
     future: np.ndarray
+
+    def part(
+        self, rows: slice, images: dict[str, np.ndarray], next_images: dict[str, np.ndarray]
+    ) -> "TransitionBatch":
+        """Some of the windows, with these images."""
+        numbers = {
+            field.name: getattr(self, field.name)[rows]
+            for field in fields(self)
+            if field.name not in ("images", "next_images")
+        }
+        return TransitionBatch(images=images, next_images=next_images, **numbers)
 
 
 class ChunkWindows:

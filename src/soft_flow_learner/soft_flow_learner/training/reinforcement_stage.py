@@ -16,6 +16,7 @@ from soft_flow_learner.replay.data_filter import DataFilter
 from soft_flow_learner.replay.replay_buffer import ReplayBuffer
 from soft_flow_learner.replay.step_layout import StepLayout
 from soft_flow_learner.run_folder import IMITATION, TRAINING_FILE, RunFolder, RunRecord, RunSettings
+from soft_flow_learner.training.compute import ALONE, Compute
 from soft_flow_learner.training.reinforcement_work import ReinforcementWork, load_algorithm
 from soft_flow_policy.checkpoint import CheckpointError, open_checkpoint
 from soft_flow_policy.policy import FlowPolicy
@@ -33,6 +34,7 @@ def reinforcement_work(
     specification: TaskSpecification,
     strict: bool,
     console: Console,
+    compute: Compute = ALONE,
 ) -> ReinforcementWork:
     """The work of critic warm-up or offline RL.
 
@@ -41,7 +43,7 @@ def reinforcement_work(
     """
     settings = record.settings
     policy = starting_policy(folder, settings, specification)
-    training, held_out = fill_replays(folder, record, specification, policy, strict, console)
+    training, held_out = fill_replays(folder, record, specification, policy, strict, console, compute.rank)
     torch.manual_seed(stage_seed(settings.seed, "critic"))
     algorithm = SoftFlow(policy, settings.config.algorithm)
     discount, shape = settings.config.algorithm.discount, specification.chunk
@@ -54,7 +56,7 @@ def reinforcement_work(
     kept = ChunkWindows(held_out, shape.length, shape.executed, discount) if held_out else None
     stages = settings.config.stages
     seed = stage_seed(settings.seed, stage)
-    return ReinforcementWork(algorithm, stages.stage(stage), stages, windows, kept, seed)
+    return ReinforcementWork(algorithm, stages.stage(stage), stages, windows, kept, seed, compute)
 
 
 def _stage_before(stages: tuple[str, ...], stage: str) -> str | None:
@@ -93,8 +95,11 @@ def fill_replays(
     policy: FlowPolicy,
     strict: bool,
     console: Console,
+    rank: int = 0,
 ) -> tuple[ReplayBuffer, ReplayBuffer | None]:
     """All episodes of the run's bags in a replay, but those that imitation held out, which get their own.
+
+    Each process has its own files, by its rank.
 
     Raises:
         NoDataError: no episode is left.
@@ -104,8 +109,9 @@ def fill_replays(
     options = IngestOptions(
         topic=settings.topic, images=bool(layout.cameras), strict=strict, threads=settings.threads
     )
+    files = folder.path / (f"replay-{rank}" if rank else "replay")
     ingest, held_out = BagIngest(specification, options), list[Episode]()
-    training = ReplayBuffer(layout, settings.config.stages.replay_steps, folder.path / "replay")
+    training = ReplayBuffer(layout, settings.config.stages.replay_steps, files)
     with console.status("reading bags") as status:
         for episode in ingest.iterate(
             [Path(path) for path in settings.bags],

@@ -15,6 +15,7 @@ from soft_flow_learner.gate_observations import pairs_of_windows
 from soft_flow_learner.imitation import seeded_generator
 from soft_flow_learner.replay.chunk_windows import ChunkWindows
 from soft_flow_learner.replay.data_filter import DataFilter
+from soft_flow_learner.training.compute import ALONE, Compute, on_cpu
 from soft_flow_learner.training.stage_config import StageConfig, StagesConfig
 from soft_flow_learner.training.stage_runner import StageRunner
 from soft_flow_policy.gate_calibration import calibrate, to_manifest
@@ -66,10 +67,12 @@ class ReinforcementWork:
         windows: ChunkWindows,
         held_out: ChunkWindows | None,
         seed: int,
+        compute: Compute = ALONE,
     ) -> None:
         """Train `algorithm` in place on `windows`; measure the likelihood on `held_out`."""
         self.algorithm, self._stage, self._held_out, self._seed = algorithm, stage, held_out, seed
-        self._runner = StageRunner(algorithm, stage, windows, seed)
+        self._compute = compute
+        self._runner = StageRunner(algorithm, stage, windows, seed, compute)
         self._watch = QualityWatch(config)
         self.watched = "nll" if stage.objective.train_actor else "critic"
         self.divergence, self.evaluation_interval = config.divergence, config.evaluation_interval
@@ -97,7 +100,8 @@ class ReinforcementWork:
         total, count = 0.0, 0
         for index, batch in enumerate(self._held_out_batches(self._held_out)):
             generator = seeded_generator(self._seed, 2, index)
-            nll = self.average.nll(batch.observation, batch.chunk, generator, augment=False)
+            with self._compute.randomness():
+                nll = self.average.nll(batch.observation, batch.chunk, generator, augment=False)
             total, count = total + float(nll.sum()), count + len(nll)
         return {"held_out_nll": total / count}
 
@@ -107,7 +111,7 @@ class ReinforcementWork:
         random = np.random.default_rng(self._seed)
         for first in range(0, len(picks), self._stage.batch):
             rows = starts[picks[first : first + self._stage.batch]]
-            yield LearnerBatch.of(windows.batch(rows, random, next_observation=False))
+            yield LearnerBatch.of(windows.batch(rows, random, next_observation=False), self._compute.device)
 
     def state(self) -> dict[str, Tensor]:
         """See StageWork."""
@@ -134,7 +138,7 @@ class ReinforcementWork:
             for parameter in group["params"]:
                 if f"optimizer.step.{index}" in state:
                     optimizer.state[parameter] = {
-                        "step": state[f"optimizer.step.{index}"].clone(),
+                        "step": state[f"optimizer.step.{index}"].clone().to(parameter.device),
                         **{
                             key: torch.empty_like(parameter).copy_(state[f"optimizer.{key}.{index}"])
                             for key in MOMENTS
@@ -144,12 +148,12 @@ class ReinforcementWork:
 
     def critic_graph(self) -> bytes:
         """See StageWork."""
-        return critic_graph(self.algorithm)
+        return critic_graph(on_cpu(self.algorithm))
 
     def results(self) -> Mapping[str, Any]:
         """See StageWork."""
         pairs = pairs_of_windows(self._held_out) if self._held_out is not None else ()
-        gate = to_manifest(calibrate(self.average, pairs, self._seed))
+        gate = to_manifest(calibrate(on_cpu(self.average), pairs, self._seed))
         return {"stage": self._stage.model_dump(mode="json"), **gate}
 
 
