@@ -149,7 +149,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     megabytes = len(pack_weights(open_checkpoint(policy).policy())) / 1e6
     notes = (
         f"finetune.launch.xml in real time on {os.cpu_count()} cores, simulator and rendering included, "
-        f"beside rollout.launch.xml; {options.blocks} blocks of {options.minutes:g} minutes of each, in turns. "
+        f"beside rollout.launch.xml; {options.blocks} blocks of {options.minutes:g} minutes each, in turns. "
         f"The learner: niceness {options.niceness}, {options.threads} thread(s), processors "
         f"{options.cores or 'all'}, three cameras, batches of 128, weights every "
         f"{options.publish_period:g} s, never idle."
