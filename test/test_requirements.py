@@ -34,7 +34,7 @@ def third_party_imports() -> dict[str, Path]:
     files = [
         *ROOT.glob("src/**/*.py"),
         *ROOT.glob("test/*.py"),
-        *ROOT.glob("benchmarks/*.py"),
+        *ROOT.glob("benchmarks/**/*.py"),
         ROOT / "conftest.py",
     ]
     own = {file.stem for file in files} | {file.parent.name for file in files}

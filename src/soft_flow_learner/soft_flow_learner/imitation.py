@@ -67,7 +67,7 @@ class Model(nn.Module):
 
     def losses(self, batch: ChunkBatch, generator: torch.Generator, augment: bool) -> tuple[Tensor, Tensor]:
         """NLL (B,), nats a dimension, and foresight error (B,) of a batch."""
-        device = self.policy.flow.log_scale.device
+        device = next(self.policy.parameters()).device
         observation, chunk = to_tensors(batch, device)
         encoder = self.policy.encoder
         augmentation = encoder.draw_augmentation(len(chunk), generator) if augment else None
