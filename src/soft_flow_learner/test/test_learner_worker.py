@@ -1,5 +1,7 @@
 """The learner's thread: its budget, what it takes in, its alarms, and what it leaves."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -283,3 +285,23 @@ def test_processors_that_the_process_may_not_use_are_refused_by_name() -> None:
         step_back(0, "9999")
     with pytest.raises(ContractError, match="got 'all'"):
         step_back(0, "all")
+
+
+def test_a_process_steps_back_with_its_whole_session(tmp_path: Path) -> None:
+    program = """
+import os, sys
+from pathlib import Path
+from soft_flow_learner.online.background_process import step_back
+before = os.getpriority(os.PRIO_PROCESS, 0)
+print(repr(step_back(3, "", Path(sys.argv[1]))), os.getpriority(os.PRIO_PROCESS, 0) - before)
+"""
+
+    def run(autogroup: Path) -> str:
+        command = [sys.executable, "-c", program, str(autogroup)]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    (tmp_path / "autogroup").write_text("/autogroup-26 nice 0")
+    assert run(tmp_path / "autogroup") == "'' 3\n"
+    assert (tmp_path / "autogroup").read_text() == "3"
+    assert run(tmp_path / "none") == "'' 3\n"
+    assert "Is a directory; other sessions may not notice" in run(tmp_path)

@@ -61,7 +61,8 @@ class LearnerNode(Node):
         transitions = self.create_subscription(
             Transition, topics.TRANSITIONS, self._on_transition, topics.TRANSITION_STREAM, raw=True
         )
-        step_back(p.niceness, p.cores)
+        if problem := step_back(p.niceness, p.cores):
+            self.get_logger().warning(problem)
         torch.set_num_threads(p.threads)
         self._outbox: deque[WeightsRecord] = deque(maxlen=1)
         self._lock = threading.Lock()
