@@ -89,8 +89,10 @@ class LearnerNode(Node):
             )
         except LearnerError as error:
             raise ContractError(str(error)) from error
-        for line in [*self._run.report.lines(), *self._run.problems]:
+        for line in self._run.report.lines():
             self.get_logger().info(line)
+        for problem in self._run.problems:
+            self.get_logger().warning(problem)
         self._run_id = str(self._run.settings.output.resolve())
         committed = {episode.identifier: episode.outcome for episode in self._run.buffer.episodes}
         self._from_bags = tuple(committed)[-REMEMBERED_EPISODES:]
