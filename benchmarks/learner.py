@@ -58,6 +58,7 @@ def draw_batch(specification: TaskSpecification, size: int) -> LearnerBatch:
         reward=ended,
         bootstrap=0.92 * (1 - ended),
         imitated=torch.ones(size),
+        observed_return=ended,
     )
 
 

@@ -46,7 +46,8 @@ def make_batch(size: int = 16) -> LearnerBatch:
 
     chunk = torch.rand((size, SPECIFICATION.chunk.length, SPECIFICATION.action_dimension), generator=stream)
     executed, ones = chunk[:, : SPECIFICATION.chunk.executed], torch.ones(size)
-    return LearnerBatch(observation(), chunk, executed, observation(), ones * 0.5, ones * 0.9, ones)
+    rewards = (ones * 0.5, ones * 0.9)
+    return LearnerBatch(observation(), chunk, executed, observation(), *rewards, ones, ones * 0.0)
 
 
 def draws(size: int) -> list[torch.Tensor]:

@@ -174,6 +174,7 @@ def naive_window(episode: Episode, t: int, length: int, h: int) -> dict[str, obj
     return {
         "chunk": [list(record.actions[k]) if k < n else hold for k in range(t, t + length)],
         "reward": sum(GAMMA**k * record.rewards[t + k] for k in range(m)),
+        "observed_return": sum(GAMMA**k * record.rewards[t + k] for k in range(n - t)),
         "bootstrap": 0.0 if d else GAMMA**m,
         "steps": m,
         "proprioception": record.proprioception[t],

@@ -72,6 +72,7 @@ def make_batch(specification: TaskSpecification, size: int = BATCH, seed: int = 
         reward=torch.linspace(0, 1, size),
         bootstrap=torch.linspace(0.9, 0.5, size),
         imitated=torch.ones(size),
+        observed_return=torch.zeros(size),
     )
 
 
@@ -97,6 +98,20 @@ def test_the_target_is_reward_plus_bootstrap_times_the_smallest_member(
         head.bias.data[member, 0] = algorithm.target.histogram.probabilities(torch.tensor(value)).log()
     target = algorithm.target_value(batch, generator())
     assert (target - (batch.reward + batch.bootstrap * 0.4)).abs().max() < 1e-3
+
+
+def test_no_target_lies_below_the_return_that_was_observed_unless_switched_off(
+    specification: TaskSpecification,
+) -> None:
+    for floor in (True, False):
+        algorithm, batch = make_algorithm(specification, return_floor=floor), make_batch(specification)
+        plain = algorithm.target_value(batch, generator())
+        batch.observed_return[:3] = plain[:3] + 0.25
+        batch.observed_return[3:] = plain[3:] - 0.25
+        raised = torch.zeros(BATCH)
+        raised[:3] = 0.25
+        expected = plain + raised if floor else plain
+        assert torch.allclose(algorithm.target_value(batch, generator()), expected)
 
 
 def test_a_terminated_window_is_worth_its_reward_alone(specification: TaskSpecification) -> None:

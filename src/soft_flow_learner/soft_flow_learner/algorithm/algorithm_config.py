@@ -18,6 +18,7 @@ class AlgorithmConfig(StrictModel):
     discount: Annotated[float, Field(gt=0, le=1)] = 0.99  # gamma, a step
     target_rate: Annotated[float, Field(gt=0, le=1)] = 0.005  # tau of the target network, an update
     temperature: Annotated[float, Field(ge=0)] = 0.5  # of the policy's chunks in targets and actor loss
+    return_floor: bool = True  # targets are at least the return that was observed
     gradient_clip: Positive = 1.0  # norm, for actor and critic each
     weight_decay: NotNegative = 1e-4
     average_decay: Annotated[float, Field(ge=0, lt=1)] = 0.99  # of the averaged actor, which acts

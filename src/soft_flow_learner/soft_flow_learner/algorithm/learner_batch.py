@@ -24,6 +24,7 @@ class LearnerBatch:
         reward: (B,) sum_(k<m) gamma^k r_(t+k).
         bootstrap: (B,) gamma^m (1 - d).
         imitated: (B,) 1 where the likelihood of the chunk is raised in full.
+        observed_return: (B,) sum_k gamma^k r_(t+k) to the end of the episode.
     """
 
     observation: ObservationBatch
@@ -33,6 +34,7 @@ class LearnerBatch:
     reward: Tensor
     bootstrap: Tensor
     imitated: Tensor
+    observed_return: Tensor
 
     @classmethod
     def of(cls, batch: TransitionBatch, device: torch.device = CPU) -> "LearnerBatch":
@@ -41,18 +43,22 @@ class LearnerBatch:
         def tensor(array: np.ndarray) -> Tensor:
             return to_device(array, device)
 
-        def observation(proprioception: np.ndarray, images: Mapping[str, np.ndarray]) -> ObservationBatch:
-            return ObservationBatch(
-                proprioception=tensor(proprioception),
-                images={name: tensor(stack) for name, stack in images.items()},
-            )
+        def observation(
+            proprioception: np.ndarray, images: Mapping[str, np.ndarray], features: np.ndarray | None
+        ) -> ObservationBatch:
+            seen = {name: tensor(stack) for name, stack in images.items()}
+            observed = ObservationBatch(proprioception=tensor(proprioception), images=seen)
+            if features is not None:
+                observed["image_features"] = tensor(features)
+            return observed
 
         return cls(
-            observation(batch.proprioception, batch.images),
+            observation(batch.proprioception, batch.images, batch.image_features),
             tensor(batch.chunk),
             tensor(batch.executed),
-            observation(batch.next_proprioception, batch.next_images),
+            observation(batch.next_proprioception, batch.next_images, batch.next_image_features),
             tensor(batch.reward),
             tensor(batch.bootstrap),
             tensor(batch.imitated),
+            tensor(batch.observed_return),
         )

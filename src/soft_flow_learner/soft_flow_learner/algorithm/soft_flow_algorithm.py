@@ -4,6 +4,7 @@ With o an observation, a a chunk of which the first h actions are executed, m <=
 the episode ends, d = 1 if it truly terminated within them:
 
     critic   y = sum_(k<m) gamma^k r_(t+k) + gamma^m (1 - d) min_e Qbar_e(o_(t+m), a'),   a' ~ pi(o_(t+m))
+             y >= sum_k gamma^k r_(t+k) to the end of the episode, if `return_floor`
              L_Q = CE(HL-Gauss(y), Q_e(o_t, a_t..t+h-1))
     actor    L_pi = - lambda E[min_e Q_e(o, a_pi)] + beta E[w -log pi(a_data + sigma eps | o)] / (T A)
                     + E|a_pi - clip(a_pi)|^2 + alpha log pi(a_pi | o) / (T A) + trust KL(pi_0 || pi) / (T A)
@@ -80,7 +81,8 @@ class SoftFlow(nn.Module):
     @torch.no_grad()
     def value_after(self, batch: LearnerBatch, features: Tensor, actions: Tensor) -> Tensor:
         """The target y (B,), given what `act_after` returns."""
-        return batch.reward + batch.bootstrap * self.target.value(self.target(features, actions))
+        value = batch.reward + batch.bootstrap * self.target.value(self.target(features, actions))
+        return torch.maximum(value, batch.observed_return) if self.config.return_floor else value
 
     def critic_loss(self, features: Tensor, batch: LearnerBatch, target: Tensor) -> tuple[Tensor, Tensor]:
         """L_Q, averaged over batch and members, and min_e Q_e of the data (B,)."""

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
 from soft_flow_learner.errors import LearnerError
 from soft_flow_learner.replay.data_filter import ALL_DATA, DataFilter
 from soft_flow_learner.replay.episode_table import EpisodeTable
+from soft_flow_learner.replay.feature_cache import FeatureCache, ImageEncoding
 from soft_flow_learner.replay.replay_buffer import ReplayBuffer
 
 
@@ -30,6 +32,9 @@ class TransitionBatch:
         steps: (B,) int64, m.
         imitated: (B,) float32, 1 where the episode passes the filter of what is imitated.
         future: (B, F, P) float32, proprioception some steps after t, or the last one of the episode.
+        observed_return: (B,) float32, sum_k gamma^k r_(t+k) to the end of the episode.
+        image_features: (B, G) float32, what an encoding made of the images of o_t; None without one.
+        next_image_features: as `image_features`, of o_(t+m).
     """
 
     rows: np.ndarray
@@ -44,21 +49,29 @@ class TransitionBatch:
     steps: np.ndarray
     imitated: np.ndarray
     future: np.ndarray
+    observed_return: np.ndarray
+    image_features: np.ndarray | None = None
+    next_image_features: np.ndarray | None = None
 
     def part(
         self, rows: slice, images: dict[str, np.ndarray], next_images: dict[str, np.ndarray]
     ) -> "TransitionBatch":
         """Some of the windows, with these images."""
-        numbers = {
-            field.name: getattr(self, field.name)[rows]
+        arrays: dict[str, Any] = {
+            field.name: getattr(self, field.name)
             for field in fields(self)
             if field.name not in ("images", "next_images")
         }
-        return TransitionBatch(images=images, next_images=next_images, **numbers)
+        parts = {name: None if array is None else array[rows] for name, array in arrays.items()}
+        return TransitionBatch(images=images, next_images=next_images, **parts)
 
 
 class ChunkWindows:
-    """Cuts windows out of a buffer. They never reach into another episode."""
+    """Cuts windows out of a buffer. They never reach into another episode.
+
+    Attributes:
+        features: what image encoders made of the buffer's images.
+    """
 
     def __init__(
         self, buffer: ReplayBuffer, length: int, executed: int, gamma: float, aligned: bool = False
@@ -84,6 +97,7 @@ class ChunkWindows:
         self._discounts = gamma ** np.arange(executed + 1)
         self._changes = np.array(buffer.layout.changes, dtype=bool)
         self._table = EpisodeTable(buffer)
+        self.features = FeatureCache(buffer)
 
     @property
     def _current_table(self) -> EpisodeTable:
@@ -118,6 +132,7 @@ class ChunkWindows:
         future_steps: Sequence[int] = (),
         next_observation: bool = True,
         images: bool = True,
+        encoding: ImageEncoding | None = None,
     ) -> TransitionBatch:
         """Gather the windows that start at `rows` (B,).
 
@@ -128,6 +143,7 @@ class ChunkWindows:
             future_steps: F numbers of steps after which proprioception is foreseen.
             next_observation: False leaves out the images of the next observations.
             images: False leaves out all images.
+            encoding: whose features of the images are gathered; they are computed once an episode.
 
         Raises:
             LearnerError: a row holds no action.
@@ -143,6 +159,7 @@ class ChunkWindows:
         ended = table.terminal[episodes] & (next_rows == last)
         moments = [rows, next_rows] if next_observation else [rows]
         now, *after = self._images(moments) if images else ({},)
+        seen = self.features.at(np.stack([rows, next_rows]), encoding) if encoding else (None, None)
         return TransitionBatch(
             rows=rows,
             proprioception=steps.proprioception[rows],
@@ -156,6 +173,9 @@ class ChunkWindows:
             steps=m,
             imitated=table.admitted(imitated)[episodes].astype(np.float32),
             future=steps.proprioception[later],
+            observed_return=table.returns(self.gamma)[rows],
+            image_features=seen[0],
+            next_image_features=seen[1],
         )
 
     def _images(self, moments: Sequence[np.ndarray]) -> list[dict[str, np.ndarray]]:

@@ -1,6 +1,7 @@
 """The stored episodes as arrays, so that questions about many rows are answered at once."""
 
 import numpy as np
+from scipy.signal import lfilter
 
 from soft_flow_learner.errors import LearnerError
 from soft_flow_learner.replay.data_filter import DataFilter
@@ -29,6 +30,8 @@ class EpisodeTable:
         self._sorted_first = self.first[self._by_row]
         self._actions_up_to = np.cumsum(self.length)
         self._admitted: dict[DataFilter, np.ndarray] = {}
+        self._rewards = buffer.steps.reward
+        self._returns: dict[float, np.ndarray] = {}
 
     def admitted(self, data: DataFilter) -> np.ndarray:
         """Whether each episode (E,) passes a filter."""
@@ -53,6 +56,16 @@ class EpisodeTable:
                 f"row {int(rows[wrong][0])} holds no action; ask for starts anew after the replay changed"
             )
         return episodes
+
+    def returns(self, gamma: float) -> np.ndarray:
+        """For every row of the buffer, sum_k gamma^k r_(t+k) to the end of its episode, float32."""
+        if gamma not in self._returns:
+            returns = np.zeros(len(self._rewards), dtype=np.float32)
+            for first, last in zip(self.first, self.last, strict=True):
+                backwards = self._rewards[first:last][::-1]
+                returns[first:last] = lfilter([1.0], [1.0, -gamma], backwards)[::-1]
+            self._returns[gamma] = returns
+        return self._returns[gamma]
 
     def random_action_rows(self, count: int, generator: np.random.Generator) -> np.ndarray:
         """Rows (count,) of actions, drawn uniformly from all that are stored."""
