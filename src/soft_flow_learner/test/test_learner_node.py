@@ -7,8 +7,9 @@ import pytest
 import rclpy
 import torch
 import yaml
-from bag_maker import make_transitions, small_specification, write_episode
+from bag_maker import make_transitions, write_episode
 from domain_coordinator import domain_id
+from learner_maker import CONFIG, SPECIFICATION, learner_config, save_policy
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -20,7 +21,6 @@ from soft_flow_contract import topics
 from soft_flow_contract.errors import ContractError
 from soft_flow_contract.graph_node import STEADY
 from soft_flow_contract.learner_progress import LearnerProgress
-from soft_flow_learner.learner_config import LearnerConfig
 from soft_flow_learner.online.learner_node import LearnerNode
 from soft_flow_learner.replay.replay_buffer import ReplayBuffer
 from soft_flow_learner.replay.replay_ingest import fill_from_bags
@@ -28,21 +28,9 @@ from soft_flow_learner.replay.step_layout import StepLayout
 from soft_flow_learner.stream.bag_player_node import BagPlayerNode
 from soft_flow_learner.stream.label_corrections import LabelCorrection
 from soft_flow_msgs.msg import PolicyWeights, Transition
-from soft_flow_policy.checkpoint import save_checkpoint
 from soft_flow_policy.message_conversion import from_weights_message
 from soft_flow_policy.policy import FlowPolicy
 from soft_flow_policy.weights import unpack_weights
-
-SPECIFICATION = small_specification()
-CONFIG = {
-    "policy": {"flow": {"blocks": 2, "width": 8}, "context_width": 16},
-    "algorithm": {"critic": {"width": 8}},
-    "stages": {
-        "warmup": {"batch": 8, "objective": {"train_actor": False}},
-        "online": {"batch": 8},
-        "replay_steps": 500,
-    },
-}
 
 
 @pytest.fixture(scope="module")
@@ -54,12 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         outcome = "failure" if seed == 11 else "success"
         write_episode(path / "played" / f"episode-{seed}", SPECIFICATION, seed=seed, outcome=outcome)
     (path / "learner.yaml").write_text(yaml.safe_dump(CONFIG))
-    torch.manual_seed(0)
-    policy = FlowPolicy(LearnerConfig.from_mapping(CONFIG, "test").policy, SPECIFICATION)
-    policy.fit_normalizers(
-        torch.randn(20, SPECIFICATION.proprioception_dimension), torch.rand(20, 4, 8) - 0.5
-    )
-    save_checkpoint(path / "policy", policy, version=5, step=5, stage="imitation")
+    save_policy(path / "policy")
     return path
 
 
@@ -165,7 +148,7 @@ def test_weights_go_out_while_it_learns_and_fit_the_policy(graph: Graph, folder:
     graph.play(folder / "played")
     graph.spin_until(lambda: graph.weights and graph.weights[-1].version > 0)
     record = from_weights_message(graph.weights[-1])
-    policy = FlowPolicy(LearnerConfig.from_mapping(CONFIG, "test").policy, SPECIFICATION)
+    policy = FlowPolicy(learner_config().policy, SPECIFICATION)
     state = unpack_weights(record.data, record.sha256, policy.state_dict())
     assert record.specification_hash == SPECIFICATION.hash
     policy.load_state_dict(state)

@@ -2,109 +2,28 @@
 
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
-from bag_maker import small_specification, write_episode
+from learner_maker import SPECIFICATION, Watched, later_episodes, make_run
 
 from soft_flow_contract.errors import ContractError
-from soft_flow_learner.episode import EncodedEpisode
 from soft_flow_learner.errors import LearnerError
-from soft_flow_learner.ingest import BagIngest
-from soft_flow_learner.learner_config import LearnerConfig
 from soft_flow_learner.online.background_process import step_back
-from soft_flow_learner.online.learner_worker import LearnerWorker
-from soft_flow_learner.online.online_run import OnlineRun, OnlineSettings
 from soft_flow_learner.online.stage_task import parse_stages, parse_updates
 from soft_flow_learner.online.worker_interface import Budget
-from soft_flow_policy.checkpoint import open_checkpoint, save_checkpoint
-from soft_flow_policy.policy import FlowPolicy
+from soft_flow_policy.checkpoint import open_checkpoint
 
-SPECIFICATION = small_specification()
-CONFIG = LearnerConfig.from_mapping(
-    {
-        "policy": {"flow": {"blocks": 2, "width": 8}, "context_width": 16},
-        "algorithm": {"critic": {"width": 8}},
-        "stages": {
-            "warmup": {"batch": 8, "objective": {"train_actor": False}},
-            "offline": {"batch": 8},
-            "online": {"batch": 8},
-            "replay_steps": 500,
-        },
-    },
-    "test",
-)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Bags to begin with, bags that arrive later, and a policy."""
-    path = tmp_path_factory.mktemp("online")
-    for seed in range(3):
-        write_episode(path / "bags" / f"episode-{seed}", SPECIFICATION, seed=seed)
-    for seed in range(10, 12):
-        write_episode(path / "later" / f"episode-{seed}", SPECIFICATION, seed=seed)
-    torch.manual_seed(0)
-    policy = FlowPolicy(CONFIG.policy, SPECIFICATION)
-    policy.fit_normalizers(
-        torch.randn(20, SPECIFICATION.proprioception_dimension), torch.rand(20, 4, 8) - 0.5
-    )
-    save_checkpoint(path / "policy", policy, version=5, step=5, stage="imitation")
-    return path
-
-
-def make_run(folder: Path, output: Path, **settings: object) -> OnlineRun:
-    values = {"checkpoint": folder / "policy", "bags": (folder / "bags",), "output": output, **settings}
-    return OnlineRun(OnlineSettings(**values), CONFIG)  # type: ignore[arg-type]
-
-
-def later_episodes(folder: Path) -> list[EncodedEpisode]:
-    ingest = BagIngest(SPECIFICATION)
-    return [record for bag in sorted((folder / "later").iterdir()) for record in ingest._records(bag)]
-
-
-class Watched:
-    """A worker whose events a test can wait for."""
-
-    def __init__(self, run: OnlineRun, budget: Budget, at_once: bool = True) -> None:
-        self.run, self.versions = run, list[int]()
-        self.changed = threading.Condition()
-        self.worker = LearnerWorker(run, budget, self._on_weights, self._on_change, at_once)
-        self.worker.start()
-
-    def _on_weights(self, version: int) -> None:
-        self.versions.append(version)
-        self._on_change()
-
-    def _on_change(self) -> None:
-        with self.changed:
-            self.changed.notify_all()
-
-    def wait_until(self, condition: object) -> None:
-        with self.changed:
-            assert self.changed.wait_for(condition, timeout=60), self.worker.status()  # type: ignore[arg-type]
-
-    def until_at_rest(self) -> None:
-        self.wait_until(lambda: self.worker.status().at_rest)
-
-
-def test_it_does_exactly_the_updates_that_its_budget_allows(folder: Path, tmp_path: Path) -> None:
-    watched = Watched(make_run(folder, tmp_path), Budget(updates_per_transition=0.5, first_updates=4))
+def test_it_does_exactly_the_updates_that_its_budget_allows(beginning: Path, tmp_path: Path) -> None:
+    watched = Watched(make_run(beginning, tmp_path), Budget(updates_per_transition=0.5, first_updates=4))
     watched.until_at_rest()
     assert watched.worker.status().updates == 4
     steps = 0
-    for episode in later_episodes(folder):
+    for episode in later_episodes(beginning):
         watched.worker.take(episode)
         steps += len(episode.actions)
     watched.until_at_rest()
@@ -114,9 +33,9 @@ def test_it_does_exactly_the_updates_that_its_budget_allows(folder: Path, tmp_pa
 
 
 def test_a_limited_run_saves_publishes_its_last_version_and_leaves_a_policy(
-    folder: Path, tmp_path: Path
+    beginning: Path, tmp_path: Path
 ) -> None:
-    run = make_run(folder, tmp_path, updates={"online": 7})
+    run = make_run(beginning, tmp_path, updates={"online": 7})
     watched = Watched(run, Budget(first_updates=100, publish_seconds=3600))
     watched.until_at_rest()
     assert watched.worker.finished
@@ -126,28 +45,28 @@ def test_a_limited_run_saves_publishes_its_last_version_and_leaves_a_policy(
     assert (manifest.stage, manifest.version) == ("online", 7)
 
 
-def test_a_stopped_run_goes_on_where_it_was(folder: Path, tmp_path: Path) -> None:
-    first = Watched(make_run(folder, tmp_path / "halves"), Budget(first_updates=5))
+def test_a_stopped_run_goes_on_where_it_was(beginning: Path, tmp_path: Path) -> None:
+    first = Watched(make_run(beginning, tmp_path / "halves"), Budget(first_updates=5))
     first.until_at_rest()
     assert first.worker.stop()
-    second = Watched(make_run(folder, tmp_path / "halves"), Budget(first_updates=10))
+    second = Watched(make_run(beginning, tmp_path / "halves"), Budget(first_updates=10))
     second.until_at_rest()
     assert second.worker.stop()
     assert second.worker.status().updates == 10
-    whole = Watched(make_run(folder, tmp_path / "whole"), Budget(first_updates=10))
+    whole = Watched(make_run(beginning, tmp_path / "whole"), Budget(first_updates=10))
     whole.until_at_rest()
     assert whole.worker.stop()
     for name, value in second.run.algorithm.state_dict().items():
         assert torch.equal(value, whole.run.algorithm.state_dict()[name]), name
 
 
-def test_a_run_that_begins_online_without_a_critic_says_so(folder: Path, tmp_path: Path) -> None:
-    assert "has no critic: a new one begins" in make_run(folder, tmp_path).problems[0]
-    assert not make_run(folder, tmp_path, stages=("warmup", "online")).problems
+def test_a_run_that_begins_online_without_a_critic_says_so(beginning: Path, tmp_path: Path) -> None:
+    assert "has no critic: a new one begins" in make_run(beginning, tmp_path).problems[0]
+    assert not make_run(beginning, tmp_path, stages=("warmup", "online")).problems
 
 
-def test_labels_that_change_and_discards_reach_the_replay(folder: Path, tmp_path: Path) -> None:
-    watched = Watched(make_run(folder, tmp_path), Budget())
+def test_labels_that_change_and_discards_reach_the_replay(beginning: Path, tmp_path: Path) -> None:
+    watched = Watched(make_run(beginning, tmp_path), Budget())
     first, second = (episode.identifier for episode in watched.run.buffer.episodes[:2])
     watched.worker.relabel(first, "failure")
     watched.worker.relabel(second, "discard")
@@ -158,9 +77,9 @@ def test_labels_that_change_and_discards_reach_the_replay(folder: Path, tmp_path
     assert outcomes[first] == "failure" and second not in outcomes
 
 
-def test_an_episode_that_is_there_already_is_refused_by_name(folder: Path, tmp_path: Path) -> None:
-    watched = Watched(make_run(folder, tmp_path), Budget())
-    episode = later_episodes(folder)[0]
+def test_an_episode_that_is_there_already_is_refused_by_name(beginning: Path, tmp_path: Path) -> None:
+    watched = Watched(make_run(beginning, tmp_path), Budget())
+    episode = later_episodes(beginning)[0]
     watched.worker.take(episode)
     watched.worker.take(episode)
     watched.wait_until(lambda: watched.worker.refused)
@@ -169,21 +88,21 @@ def test_an_episode_that_is_there_already_is_refused_by_name(folder: Path, tmp_p
     assert len(watched.run.buffer.episodes) == 4
 
 
-def test_an_alarm_stops_learning_and_not_the_thread(folder: Path, tmp_path: Path) -> None:
-    run = make_run(folder, tmp_path)
+def test_an_alarm_stops_learning_and_not_the_thread(beginning: Path, tmp_path: Path) -> None:
+    run = make_run(beginning, tmp_path)
     run.buffer.steps.reward[:] = float("nan")
     watched = Watched(run, Budget(first_updates=5))
     watched.wait_until(lambda: watched.worker.status().problem)
     assert "not finite" in watched.worker.status().problem
-    watched.worker.take(later_episodes(folder)[0])
+    watched.worker.take(later_episodes(beginning)[0])
     watched.wait_until(lambda: len(run.buffer.episodes) == 4)
     assert watched.worker.status().updates == 0
     assert watched.worker.stop()
     assert all(value.isfinite().all() for value in run.algorithm.state_dict().values())
 
 
-def test_stages_follow_each_other_and_versions_rise(folder: Path, tmp_path: Path) -> None:
-    run = make_run(folder, tmp_path, stages=("warmup", "offline"), updates={"warmup": 3, "offline": 4})
+def test_stages_follow_each_other_and_versions_rise(beginning: Path, tmp_path: Path) -> None:
+    run = make_run(beginning, tmp_path, stages=("warmup", "offline"), updates={"warmup": 3, "offline": 4})
     watched = Watched(run, Budget())
     watched.until_at_rest()
     assert watched.worker.finished and watched.worker.stop()
@@ -194,24 +113,24 @@ def test_stages_follow_each_other_and_versions_rise(folder: Path, tmp_path: Path
     assert open_checkpoint(tmp_path / "policy", SPECIFICATION).manifest.stage == "offline"
 
 
-def test_a_run_stopped_in_any_stage_ends_as_one_that_was_not(folder: Path, tmp_path: Path) -> None:
+def test_a_run_stopped_in_any_stage_ends_as_one_that_was_not(beginning: Path, tmp_path: Path) -> None:
     stages = ("warmup", "offline")
     for limits in ({"warmup": 2, "offline": 3}, {"warmup": 3, "offline": 2}, {"warmup": 3, "offline": 4}):
         first = limits["warmup"] == 2
-        run = make_run(folder, tmp_path / "parts", stages=stages[:1] if first else stages, updates=limits)
+        run = make_run(beginning, tmp_path / "parts", stages=stages[:1] if first else stages, updates=limits)
         parts = Watched(run, Budget())
         parts.until_at_rest()
         assert parts.worker.stop()
-    whole = Watched(make_run(folder, tmp_path / "whole", stages=stages, updates=limits), Budget())
+    whole = Watched(make_run(beginning, tmp_path / "whole", stages=stages, updates=limits), Budget())
     whole.until_at_rest()
     assert whole.worker.stop()
     for name, value in parts.run.algorithm.state_dict().items():
         assert torch.equal(value, whole.run.algorithm.state_dict()[name]), name
 
 
-def test_a_run_that_is_over_ends_at_once(folder: Path, tmp_path: Path) -> None:
+def test_a_run_that_is_over_ends_at_once(beginning: Path, tmp_path: Path) -> None:
     for versions in ([0, 3], [3]):
-        run = make_run(folder, tmp_path, stages=("warmup",), updates={"warmup": 3})
+        run = make_run(beginning, tmp_path, stages=("warmup",), updates={"warmup": 3})
         watched = Watched(run, Budget())
         watched.until_at_rest()
         assert watched.worker.finished and watched.worker.stop()
@@ -219,11 +138,11 @@ def test_a_run_that_is_over_ends_at_once(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_learner_that_waits_learns_from_all_that_arrived_before_it_was_told_to(
-    folder: Path, tmp_path: Path
+    beginning: Path, tmp_path: Path
 ) -> None:
-    run = make_run(folder, tmp_path, bags=(), stages=("warmup",), updates={"warmup": 2})
+    run = make_run(beginning, tmp_path, bags=(), stages=("warmup",), updates={"warmup": 2})
     watched = Watched(run, Budget(), at_once=False)
-    for episode in later_episodes(folder):
+    for episode in later_episodes(beginning):
         watched.worker.take(episode)
     watched.until_at_rest()
     assert watched.worker.status().updates == 0 and not watched.worker.finished
@@ -233,24 +152,24 @@ def test_a_learner_that_waits_learns_from_all_that_arrived_before_it_was_told_to
     assert watched.worker.status().episodes == 2
 
 
-def test_a_learner_told_to_begin_without_data_says_what_it_lacks(folder: Path, tmp_path: Path) -> None:
-    watched = Watched(make_run(folder, tmp_path, bags=()), Budget(), at_once=False)
+def test_a_learner_told_to_begin_without_data_says_what_it_lacks(beginning: Path, tmp_path: Path) -> None:
+    watched = Watched(make_run(beginning, tmp_path, bags=()), Budget(), at_once=False)
     watched.worker.begin()
     watched.wait_until(lambda: watched.worker.status().problem)
     assert "give the demonstrations" in watched.worker.status().problem
     assert watched.worker.stop()
 
 
-def test_episodes_recorded_while_it_was_away_are_learned_from_once(folder: Path, tmp_path: Path) -> None:
-    steps = sum(len(episode.actions) for episode in later_episodes(folder))
+def test_episodes_recorded_while_it_was_away_are_learned_from_once(beginning: Path, tmp_path: Path) -> None:
+    steps = sum(len(episode.actions) for episode in later_episodes(beginning))
     for arrive in (True, False):
-        run = make_run(folder, tmp_path, recorded=tmp_path / "none" if arrive else folder / "later")
+        run = make_run(beginning, tmp_path, recorded=tmp_path / "none" if arrive else beginning / "later")
         watched = Watched(run, Budget(updates_per_transition=0.5, first_updates=2))
         if arrive:
-            watched.worker.take(later_episodes(folder)[0])
+            watched.worker.take(later_episodes(beginning)[0])
         watched.until_at_rest()
         assert watched.worker.stop()
-        expected = len(later_episodes(folder)[0].actions) if arrive else steps
+        expected = len(later_episodes(beginning)[0].actions) if arrive else steps
         assert watched.worker.status().updates == 2 + expected // 2
     assert len(watched.run.buffer.episodes) == 5
 

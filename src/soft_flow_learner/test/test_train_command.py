@@ -5,48 +5,25 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
-import yaml
-from bag_maker import small_specification, write_episode
+from training_maker import SPECIFICATION, arguments, write_training_folder
 
 from soft_flow_learner.metrics_log import read_metrics
 from soft_flow_learner.train import main
 from soft_flow_policy.checkpoint import open_checkpoint
 
-SPECIFICATION = small_specification()
 CONFIG = {
     "policy": {"flow": {"blocks": 2, "width": 8}, "context_width": 16},
     "imitation": {"batch": 8, "held_out_rows": 8, "evaluation_interval": 20, "checkpoint_interval": 30},
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tiny networks gain nothing from threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Bags, a task file and a configuration."""
-    path = tmp_path_factory.mktemp("train")
-    for seed in range(4):
-        write_episode(path / "bags" / f"episode-{seed}", SPECIFICATION, seed=seed)
-    (path / "task.yaml").write_text(yaml.safe_dump(SPECIFICATION.model_dump(mode="json")))
-    (path / "learner.yaml").write_text(yaml.safe_dump(CONFIG))
-    return path
-
-
-def arguments(folder: Path, output: Path, *more: str) -> list[str]:
-    files = ["--threads", "1", "--task", str(folder / "task.yaml"), "--config", str(folder / "learner.yaml")]
-    return ["--bags", str(folder / "bags"), *files, "--output", str(output), *more]
+    return write_training_folder(tmp_path_factory.mktemp("train"), CONFIG, ["success"] * 4)
 
 
 def losses(output: Path) -> list[float]:

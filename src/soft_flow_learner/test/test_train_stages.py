@@ -4,14 +4,12 @@ import contextlib
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 import yaml
-from bag_maker import small_specification, write_episode
+from training_maker import SPECIFICATION, arguments, write_training_folder
 
 from soft_flow_contract.steps import ObservationData
 from soft_flow_learner.metrics_log import read_metrics
@@ -20,7 +18,6 @@ from soft_flow_policy.checkpoint import open_checkpoint
 from soft_flow_policy.likelihood_gate import read_calibration
 from soft_flow_policy.served_policy import Sampling, ServedPolicy
 
-SPECIFICATION = small_specification()
 UPDATES = {"imitation": 40, "warmup": 40, "offline": 40}
 CONFIG = {
     "policy": {"flow": {"blocks": 2, "width": 8}, "context_width": 16},
@@ -34,31 +31,13 @@ CONFIG = {
         "checkpoint_interval": 15,
     },
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Bags of successes and failures, a task file and a configuration."""
-    path = tmp_path_factory.mktemp("stages")
-    for seed in range(6):
-        outcome = "failure" if seed % 3 == 2 else "success"
-        write_episode(path / "bags" / f"episode-{seed}", SPECIFICATION, seed=seed, outcome=outcome)
-    (path / "task.yaml").write_text(yaml.safe_dump(SPECIFICATION.model_dump(mode="json")))
-    (path / "learner.yaml").write_text(yaml.safe_dump(CONFIG))
-    return path
-
-
-def arguments(folder: Path, output: Path, *more: str) -> list[str]:
-    files = ["--threads", "1", "--task", str(folder / "task.yaml"), "--config", str(folder / "learner.yaml")]
-    return ["--bags", str(folder / "bags"), *files, "--output", str(output), *more]
+    outcomes = ["success", "success", "failure"] * 2
+    return write_training_folder(tmp_path_factory.mktemp("stages"), CONFIG, outcomes)
 
 
 def all_stages(folder: Path, output: Path) -> list[str]:
