@@ -6,6 +6,7 @@ from typing import TypedDict
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import NotRequired
 
 from soft_flow_contract.task_specification import TaskSpecification
 from soft_flow_policy.image_encoder import ImageEncoder, ImageEncoderConfig, draw_crop_offsets
@@ -17,10 +18,13 @@ class ObservationBatch(TypedDict):
 
     proprioception: (B, P) float32, all fields in the order and units of the specification.
     images: camera name -> (B, height, width, 3) uint8, RGB; cameras that are not used may be missing.
+    image_features: (B, F) what the image encoders make of the images, where it is known already; they are
+        taken in place of the images, and must be of the same encoders.
     """
 
     proprioception: Tensor
     images: dict[str, Tensor]
+    image_features: NotRequired[Tensor]
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,8 @@ class ObservationEncoder(nn.Module):
         self, observation: ObservationBatch, augmentation: Augmentation | None = None
     ) -> Tensor:
         """What the cameras show, (B, F), before it is fused; F is 0 without cameras."""
+        if "image_features" in observation:
+            return observation["image_features"]
         features = [
             encoder(observation["images"][name], augmentation.offsets[name] if augmentation else None)
             for name, encoder in self.cameras.items()

@@ -57,12 +57,14 @@ class TransitionBatch:
         self, rows: slice, images: dict[str, np.ndarray], next_images: dict[str, np.ndarray]
     ) -> "TransitionBatch":
         """Some of the windows, with these images."""
-        arrays: dict[str, Any] = {
+        arrays = {
             field.name: getattr(self, field.name)
             for field in fields(self)
             if field.name not in ("images", "next_images")
         }
-        parts = {name: None if array is None else array[rows] for name, array in arrays.items()}
+        parts: dict[str, Any] = {
+            name: None if array is None else array[rows] for name, array in arrays.items()
+        }
         return TransitionBatch(images=images, next_images=next_images, **parts)
 
 

@@ -28,6 +28,7 @@ class StoredEpisode:
         terminal: its last action ended the task (False: the time limit did).
         source: who acted in it.
         reached: stages that it reached; with "success" if that is its outcome.
+        number: how many episodes were added to the buffer before: no other one ever has it.
     """
 
     identifier: str
@@ -37,6 +38,7 @@ class StoredEpisode:
     terminal: bool
     source: Source
     reached: frozenset[str]
+    number: int
 
     @property
     def last_row(self) -> int:
@@ -116,6 +118,7 @@ class ReplayBuffer:
             terminal=record.terminal,
             source=cast(Source, source),
             reached=_reached(stages, record.outcome),
+            number=self.total_added,
         )
         self.steps.write(stored.first_row, steps)
         self._episodes[record.identifier] = stored

@@ -56,7 +56,10 @@ def reinforcement_work(
     kept = ChunkWindows(held_out, shape.length, shape.executed, discount) if held_out else None
     stages = settings.config.stages
     seed = stage_seed(settings.seed, stage)
-    return ReinforcementWork(algorithm, stages.stage(stage), stages, windows, kept, seed, compute)
+    work = ReinforcementWork(algorithm, stages.stage(stage), stages, windows, kept, seed, compute)
+    with console.status("encoding images"):
+        work.encode_images()
+    return work
 
 
 def _stage_before(stages: tuple[str, ...], stage: str) -> str | None:

@@ -86,6 +86,10 @@ class ReinforcementWork:
         """See StageWork."""
         return self.algorithm.average
 
+    def encode_images(self) -> None:
+        """See `StageRunner.encode_images`."""
+        self._runner.encode_images()
+
     def update(self, done: int, progress: float) -> dict[str, float]:
         """See StageWork."""
         metrics = self._runner.update(done)

@@ -11,6 +11,7 @@ from soft_flow_learner.imitation import seeded_generator
 from soft_flow_learner.replay.chunk_windows import ChunkWindows
 from soft_flow_learner.replay.row_sampler import RowSampler
 from soft_flow_learner.training.compute import ALONE, Compute
+from soft_flow_learner.training.frozen_cameras import FrozenCameras
 from soft_flow_learner.training.prefetch import Prefetch
 from soft_flow_learner.training.stage_config import StageConfig
 
@@ -39,7 +40,14 @@ class StageRunner:
         shares = [(share.data, share.share) for share in stage.data]
         self._sampler = RowSampler(windows, shares, stage.batch, seed)
         self._rates = [float(group["lr"]) for group in self.optimization.optimizer.param_groups]
-        self._cameras = bool(algorithm.policy.encoder.camera_names)
+        encoder = algorithm.policy.encoder
+        self._encoding = FrozenCameras.of(encoder, compute.device)
+        self._images = bool(encoder.camera_names) and self._encoding is None
+
+    def encode_images(self) -> None:
+        """Let frozen cameras see what is in the replay; the first batch would do it otherwise."""
+        if self._encoding is not None:
+            self.windows.features.bring_up_to_date(self._encoding)
 
     def update(self, number: int) -> Metrics:
         """Update `number` of the stage, counted from 0.
@@ -67,9 +75,13 @@ class StageRunner:
         random = np.random.default_rng((self.seed, 1, number))
         alone = self.compute.processes == 1
         windows = self.windows.batch(
-            rows, random, imitated=self.stage.imitated, images=self._cameras and alone
+            rows,
+            random,
+            imitated=self.stage.imitated,
+            images=self._images and alone,
+            encoding=self._encoding,
         )
         if not alone:  # random actions are those of the whole batch; only the own images are gathered
-            own = self.windows.batch(rows[self._part], random, images=self._cameras)
+            own = self.windows.batch(rows[self._part], random, images=self._images)
             windows = windows.part(self._part, own.images, own.next_images)
         return LearnerBatch.of(windows, self.compute.device)
