@@ -1,6 +1,8 @@
 """How the demo learns: three stages from the demonstrations' bags, the fourth while the policy acts."""
 
+import json
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from soft_flow_bringup.demo_budget import DemoBudget, OnlinePlan, recent_pace
@@ -96,6 +98,7 @@ class DemoLearning:
         limit = self._budget.online_limit(spent, pace, len(records))
         seconds = limit - self._budget.online_start_up(len(records))
         plan = self._budget.online_plan(seconds, pace, self._updates_a_second())
+        self.note_plan(plan)
 
         def watch() -> None:
             done = self._online_episodes()
@@ -107,6 +110,11 @@ class DemoLearning:
             note = f"The time was over after {self._online_episodes()} of {plan.episodes} episodes."
             return Phase("short", note=note)
         return Phase("done") if ended.status == 0 else ended
+
+    def note_plan(self, plan: OnlinePlan) -> None:
+        """Note a plan down for the report."""
+        self._folder.online.mkdir(parents=True, exist_ok=True)
+        self._folder.online_plan.write_text(json.dumps(asdict(plan)) + "\n", encoding="utf-8")
 
     def _updates_a_second(self) -> float:
         """The pace of offline RL."""

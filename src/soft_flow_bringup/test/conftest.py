@@ -137,7 +137,10 @@ def make_run(tmp_path: Path, specification: TaskSpecification, trained: Path) ->
 def make_run_folder(
     root: Path, specification: TaskSpecification, trained: Path, phases: tuple[str, ...], count: int
 ) -> Path:
-    """A run folder of which `phases` were done; online RL has the weights and the log of offline RL."""
+    """A run folder of which `phases` were done.
+
+    Online RL has the weights and the log of offline RL, and four episodes in rounds of two.
+    """
     folder = RunFolder(root)
     if "demonstrations" in phases:
         write_episodes(folder.demonstrations, specification, count, 0, 0.02)
@@ -149,7 +152,8 @@ def make_run_folder(
     if "online" in phases:
         shutil.copytree(trained / "stages" / "offline", folder.learner / "stages" / "online")
         shutil.copytree(trained / "policy", folder.learner / "policy")
-        write_episodes(folder.online_episodes, specification, 2, 300_000, 0.03)
+        write_episodes(folder.online_episodes, specification, 4, 300_000, 0.03)
+        folder.online_plan.write_text(json.dumps({"rounds": 2, "episodes_per_round": 2}))
     if "realtime" in phases:
         write_episodes(folder.realtime, specification, 2, 200_000, 0.03)
     state = RunState("2025-01-31T12:00:00", {"minutes": 20, "episodes": count}, {"mujoco": "4.0.0"})

@@ -12,6 +12,7 @@ from soft_flow_bringup.demo_settings import DemoSettings
 from soft_flow_bringup.launch_expansion import declared_arguments
 from soft_flow_bringup.launch_verb import parse_values
 from soft_flow_bringup.launch_xml import read_launch_file
+from soft_flow_bringup.report.online_rounds import episodes_per_round
 from soft_flow_bringup.report.run_folder import Phase, RunFolder
 from soft_flow_contract.task_specification import TaskSpecification
 
@@ -51,6 +52,14 @@ def test_online_learning_is_started_with_arguments_that_its_launch_file_declares
     assert {name for name, argument in declared.items() if argument.default is None} <= set(given)
     assert Path(given["checkpoint"]).name == "update_00000008"  # the end of offline RL, with its critic
     assert Path(given["learner_config"]).exists()
+
+
+def test_the_plan_of_online_learning_is_noted_for_the_report(
+    tmp_path: Path, specification: TaskSpecification
+) -> None:
+    plan = BUDGET.online_plan(120, 0.02, 4.0)
+    learning(tmp_path, specification).note_plan(plan)
+    assert episodes_per_round(RunFolder(tmp_path)) == plan.episodes_per_round
 
 
 def test_progress_of_training_goes_on_from_stage_to_stage(

@@ -13,6 +13,7 @@ from soft_flow_bringup.report.episode_values import (
     episode_values,
     load_last_critic,
 )
+from soft_flow_bringup.report.online_rounds import round_rates, rounds_of
 from soft_flow_bringup.report.page import write_report
 from soft_flow_bringup.report.parts import Drawing, NotAvailableError, Paragraph, Table
 from soft_flow_bringup.report.picture_sections import value_section
@@ -89,7 +90,7 @@ def test_every_stage_tells_its_updates_minutes_and_episodes(
     assert [row[1] for row in table.rows] == ["12", "6", "8", "8"]
     assert by_stage["online RL"][2] == "1.0 min"
     assert by_stage["offline RL"][-1] == "5 demonstrations, failures included"
-    assert by_stage["online RL"][-1] == "6 demonstrations, 2 of its own"
+    assert by_stage["online RL"][-1] == "6 demonstrations, 4 of its own"
 
 
 def test_the_curves_are_those_that_the_learner_wrote(make_run: MakeRun) -> None:
@@ -101,6 +102,37 @@ def test_the_curves_are_those_that_the_learner_wrote(make_run: MakeRun) -> None:
     for name in ("critic", "q_data", "q_policy", "lambda"):
         assert len(offline.course(name).values) == 8
     assert not len(warmup.course("beta").values) and not len(warmup.course(NLL).values)
+
+
+def test_the_curves_of_online_learning_stand_beside_the_others(
+    make_run: MakeRun, specification: TaskSpecification
+) -> None:
+    run = read(make_run(*PHASES), specification)
+    online = run.stages[-1]
+    assert online.name == "online" and len(run.stages) == 4
+    for name in (NLL, "beta", "lambda", "q_data", "q_policy", "critic"):
+        assert len(online.course(name).values) == 8
+    curves, _, rounds = learning_section(run).parts
+    assert isinstance(curves, Drawing) and isinstance(rounds, Drawing)
+    assert "by round" in rounds.caption
+
+
+def test_the_attempts_of_online_learning_are_counted_by_round(
+    make_run: MakeRun, specification: TaskSpecification
+) -> None:
+    run = read(make_run(*PHASES), specification)
+    assert round_rates(run) == {"grasped": [Rate(2, 2), Rate(1, 2)], "cut": [Rate(1, 2), Rate(1, 2)]}
+    run.folder.online_plan.write_text("{}")
+    with pytest.raises(RunDataError, match=r"plan\.json: not a plan of online RL"):
+        round_rates(run)
+    run.folder.online_plan.unlink()
+    assert round_rates(run)["cut"] == [Rate(2, 4)]
+
+
+def test_a_round_holds_the_episodes_that_count_and_the_last_one_may_be_short() -> None:
+    records = [record(1, True), record(2, True, "discard"), record(3, False), record(4, True)]
+    assert [[r.seed for r in one] for one in rounds_of(records, 2)] == [[1, 3], [4]]
+    assert rounds_of([], 2) == [] == rounds_of([], None)
 
 
 def test_a_learner_that_keeps_no_curves_is_told_by_its_result(

@@ -1,6 +1,7 @@
 """Metrics of a run: one JSON line an update, and the same as TensorBoard scalars."""
 
 import json
+import os
 from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
@@ -11,15 +12,15 @@ FLUSH_INTERVAL = 50
 
 
 class MetricsLog:
-    """Appends to `metrics.jsonl`; a resumed run cuts off what lies beyond its checkpoint first."""
+    """Appends to `metrics.jsonl`; a resumed run cuts off what lies beyond its checkpoint first.
+
+    Whoever writes a checkpoint flushes before, so that a run that was killed keeps every line up to there.
+    """
 
     def __init__(self, path: Path, tensorboard: Path, update: int) -> None:
         """Continue after `update` updates (0: a new run)."""
         if path.exists():
-            kept = [
-                line for line in path.read_text(encoding="utf-8").splitlines() if _update_of(line) <= update
-            ]
-            path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+            _cut(path, update)
         self._file = path.open("a", encoding="utf-8")
         self._writer = SummaryWriter(str(tensorboard), purge_step=update + 1)
         self._lines = 0
@@ -38,12 +39,16 @@ class MetricsLog:
         """Hand all lines to the operating system."""
         self._file.flush()
 
+    def close(self) -> None:
+        """Write what is left; nothing can be recorded afterwards."""
+        self._file.close()
+        self._writer.close()
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._file.close()
-        self._writer.close()
+        self.close()
 
 
 class NoLog:
@@ -53,6 +58,9 @@ class NoLog:
         """See MetricsLog."""
 
     def flush(self) -> None:
+        """See MetricsLog."""
+
+    def close(self) -> None:
         """See MetricsLog."""
 
     def __enter__(self) -> Self:
@@ -67,8 +75,17 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
+def _cut(path: Path, update: int) -> None:
+    """Drop the lines beyond `update` updates, and a torn one, in one step: nothing else can be lost."""
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    kept = [line for line in lines if _update_of(line) <= update]
+    partial = path.with_suffix(".partial")
+    partial.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+    os.replace(partial, path)
+
+
 def _update_of(line: str) -> float:
     try:
         return float(json.loads(line)["update"])
-    except (ValueError, KeyError):  # cut off by a crash in the middle of a line
+    except (ValueError, KeyError, TypeError):  # cut off by a crash in the middle of a line
         return float("inf")

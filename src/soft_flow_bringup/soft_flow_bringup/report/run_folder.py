@@ -89,6 +89,11 @@ class RunFolder:
         return self.root / "online"
 
     @property
+    def online_plan(self) -> Path:
+        """How online RL was planned: rounds, episodes of each, updates a transition (JSON)."""
+        return self.online / "plan.json"
+
+    @property
     def online_episodes(self) -> Path:
         """Bags of the policy that acted while it was learned online."""
         return self.online / "episodes"

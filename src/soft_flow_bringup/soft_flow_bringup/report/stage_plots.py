@@ -8,7 +8,17 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from soft_flow_bringup.report.episode_values import EpisodeValues
-from soft_flow_bringup.report.figure_style import BLUE, GREEN, INK, MUTED, PURPLE, RED, figure, to_svg
+from soft_flow_bringup.report.figure_style import (
+    BLUE,
+    COLOURS,
+    GREEN,
+    INK,
+    MUTED,
+    PURPLE,
+    RED,
+    figure,
+    to_svg,
+)
 from soft_flow_bringup.report.plots import running_median
 from soft_flow_bringup.report.stage_log import HELD_OUT, NLL, Course, StageLog
 from soft_flow_bringup.report.statistics import Rate
@@ -17,6 +27,7 @@ VERTICAL: dict[str, Any] = {"fontsize": 8, "rotation": 90, "va": "top"}  # text 
 AT_TOP: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
 BANDS = ("#f5f7fa", "#ffffff")  # behind the stages in turn
 SHORT = {"imitation": "imitation", "warmup": "warm-up", "offline": "offline", "online": "online"}
+MOST_LABELS = 10  # of rates side by side
 LEAST_WIDTH = 0.02  # min, of a stage on the time axis
 
 
@@ -35,11 +46,12 @@ def plot_success_by_stage(rates: Mapping[str, Mapping[str, Rate]]) -> str:
 def _draw_success(axis: Axes, by_who: Mapping[str, Rate]) -> None:
     names = list(by_who)
     reached = [(place, by_who[name]) for place, name in enumerate(names) if by_who[name].trials]
-    policies = [(place, rate.value) for place, rate in reached if place > 0]
+    colours = [COLOURS.get(name, RED) for name in names]
+    policies = [(place, rate.value) for place, rate in reached if colours[place] == RED]
     if policies:
         axis.plot(*np.array(policies).T, color=RED, linewidth=1.2, alpha=0.5, zorder=1)
     for place, rate in reached:
-        bounds, colour = rate.wilson(), BLUE if place == 0 else RED
+        bounds, colour = rate.wilson(), colours[place]
         bar: dict[str, Any] = {"linewidth": 7, "alpha": 0.25, "solid_capstyle": "round"}
         axis.plot([place, place], [bounds.low, bounds.high], color=colour, **bar)
         axis.plot(place, rate.value, "o", color=colour, markersize=8)
@@ -47,10 +59,20 @@ def _draw_success(axis: Axes, by_who: Mapping[str, Rate]) -> None:
         axis.annotate(f"{rate.value:.0%}", (place, rate.value), (9, 0), textcoords="offset points", **label)
     counts = [f"{r.successes} of {r.trials}" if r.trials else "not run" for r in by_who.values()]
     texts = [f"{name}\n{count}" for name, count in zip(names, counts, strict=True)]
-    axis.set_xticks(range(len(names)), texts, fontsize=9)
+    step = -(-len(names) // MOST_LABELS)
+    axis.set_xticks(range(0, len(names), step), texts[::step], fontsize=9)
     axis.set(xlim=(-0.5, len(names) - 0.3), ylim=(-0.03, 1.03))
     axis.yaxis.set_major_formatter(PercentFormatter(1.0))
     axis.grid(axis="x", visible=False)
+
+
+def plot_rounds(rates: Mapping[str, Sequence[Rate]]) -> str:
+    """Rates (goal -> one a round) of the policy that acts and learns; one panel a goal, Wilson intervals."""
+    with figure(9.4, 2.9, columns=len(rates)) as (drawing, axes):
+        for axis, (goal, by_round) in zip(axes, rates.items(), strict=True):
+            _draw_success(axis, {str(number): rate for number, rate in enumerate(by_round, start=1)})
+            axis.set(title=goal, xlabel="round of online RL")
+        return to_svg(drawing)
 
 
 class StageAxis:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from soft_flow_bringup.report.episode_log import EpisodeRecord, stage_rate
+from soft_flow_bringup.report.online_rounds import round_parts
 from soft_flow_bringup.report.parts import Drawing, NotAvailableError, Paragraph, Part, Section, Table
 from soft_flow_bringup.report.run_data import RunData
 from soft_flow_bringup.report.run_folder import STAGES, rollouts_phase
@@ -156,6 +157,7 @@ def learning_section(run: RunData) -> Section:
             "online RL, which learns from all."
         )
         parts.insert(0, Drawing(plot_stage_curves(run.stages), caption))
+    parts += round_parts(run)
     without = [NAMES[log.name] for log in run.stages if not log.courses]
     if without:
         parts.append(Paragraph(f"The learner notes no curves of {', '.join(without)}, only its result."))

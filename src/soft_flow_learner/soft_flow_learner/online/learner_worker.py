@@ -6,8 +6,9 @@ from collections import deque
 from collections.abc import Callable
 
 from soft_flow_contract.errors import ContractError
-from soft_flow_learner.episode import EncodedEpisode, decode_episode
-from soft_flow_learner.errors import EpisodeError, LearnerError
+from soft_flow_learner.episode import EncodedEpisode
+from soft_flow_learner.errors import LearnerError
+from soft_flow_learner.online.replay_intake import ReplayIntake
 from soft_flow_learner.online.stage_task import StageTask
 from soft_flow_learner.online.worker_interface import Budget, LearnerRun, LearnerStatus
 
@@ -19,7 +20,6 @@ class LearnerWorker:
     """Owns replay and algorithm: only its thread touches them.
 
     Attributes:
-        refused: episodes that could not be stored, with the reason.
         finished: whether all stages are over, published and saved.
     """
 
@@ -48,9 +48,7 @@ class LearnerWorker:
         self._run, self._buffer, self._budget = run, run.buffer, budget
         self._on_weights, self._on_change = on_weights, on_change
         self._changed = threading.Condition()
-        self._arrived: deque[EncodedEpisode] = deque()
-        self._labels: deque[tuple[str, str]] = deque()
-        self._coming_steps = 0  # actions of `_arrived` that are not in the replay yet
+        self._intake = ReplayIntake(run.buffer, run.specification, self._changed)
         self._allowed = budget.first_updates + run.recorded_steps * budget.updates_per_transition
         self._task: StageTask | None = None
         self._updates, self._seconds, self._version = 0, 0.0, run.version
@@ -60,12 +58,16 @@ class LearnerWorker:
         self._metrics: dict[str, float] = {}
         self._problem, self._stopping, self._save_asked = "", False, False
         self._begun, self._at_rest, self.finished = at_once, False, False
-        self.refused: deque[str] = deque(maxlen=64)
         if at_once:
             self._adopt(run.next_task())
         self._thread = threading.Thread(target=self._work, name="learner", daemon=True)
 
     # For other threads
+
+    @property
+    def refused(self) -> deque[str]:
+        """Episodes that could not be stored, with the reason; whoever tells of them takes them out."""
+        return self._intake.refused
 
     def start(self) -> None:
         """Start the thread."""
@@ -80,14 +82,13 @@ class LearnerWorker:
     def take(self, episode: EncodedEpisode) -> None:
         """An episode arrived; it is decoded and stored between two updates."""
         with self._changed:
-            self._arrived.append(episode)
-            self._coming_steps += len(episode.actions)
+            self._intake.add(episode)
             self._wake()
 
     def relabel(self, identifier: str, outcome: str) -> None:
         """An episode's label was corrected; "discard" takes it out of the replay."""
         with self._changed:
-            self._labels.append((identifier, outcome))
+            self._intake.correct(identifier, outcome)
             self._wake()
 
     def save(self) -> None:
@@ -114,8 +115,7 @@ class LearnerWorker:
         """What it is doing now."""
         with self._changed:
             episodes = self._buffer.episodes
-            coming = self._coming_steps * self._budget.updates_per_transition
-            limit = self._limit(coming)
+            limit = self._limit(self._intake.coming_steps)
             pending = 0 if limit == float("inf") else max(0, int(limit) - self._updates)
             return LearnerStatus(
                 stage=self._task.name if self._task else "",
@@ -130,12 +130,16 @@ class LearnerWorker:
 
     # In the worker's thread
 
-    def _limit(self, coming: float = 0.0) -> float:
-        """Updates of the stage that may be done now."""
+    def _limit(self, coming_steps: int = 0) -> float:
+        """Updates of the stage that may be done now, or once so many more steps are stored."""
         if self._task is None:
             return 0.0
         largest = float("inf") if self._task.largest is None else self._task.largest
-        return min(largest, self._allowed + coming) if self._task.paced else largest
+        return min(largest, self._allowed + self._earned(coming_steps)) if self._task.paced else largest
+
+    def _earned(self, coming_steps: int = 0) -> float:
+        """Updates that what arrived allows."""
+        return (self._intake.stored_steps + coming_steps) * self._budget.updates_per_transition
 
     def _work(self) -> None:
         try:
@@ -145,11 +149,18 @@ class LearnerWorker:
                 self._problem = f"{type(error).__name__}: {error}"
             self._on_change()
             raise
+        finally:
+            self._close_log()
+
+    def _close_log(self) -> None:
+        if self._task is not None:
+            self._task.log.close()
 
     def _learn(self) -> None:
         self._publish()
         while not self._stopping:
-            self._take_in()
+            if self._intake.take_in():
+                self._on_change()
             if self._save_asked:
                 self._save_as_asked()
             if self._problem:
@@ -180,12 +191,13 @@ class LearnerWorker:
             self._adopt(task)
 
     def _adopt(self, task: StageTask | None) -> None:
+        self._close_log()
         with self._changed:
             self._task = task
             self.finished = task is None
             if task is not None:
                 self._updates, self._seconds = task.done, task.seconds
-                self._allowed = max(self._allowed, float(task.done))
+                self._allowed = max(self._allowed, task.done - self._earned())
                 self._version = self._saved_version = task.version_before + task.done
 
     def _update(self) -> None:
@@ -203,8 +215,11 @@ class LearnerWorker:
             for name, value in metrics.items():
                 before = self._metrics.get(name, value)
                 self._metrics[name] = RUNNING_MEAN * before + (1 - RUNNING_MEAN) * value
+        self._task.log.write(self._updates, {**metrics, **self._intake.rollouts, "seconds": self._seconds})
 
     def _stop_learning(self, problem: str) -> None:
+        if self._task is not None:
+            self._task.log.flush()  # what led to it can be read
         with self._changed:
             self._problem = problem
         self._on_change()
@@ -250,7 +265,7 @@ class LearnerWorker:
 
     def _rest(self) -> None:
         with self._changed:
-            at_rest = not (self._arrived or self._labels or self._save_asked)
+            at_rest = not (self._intake.waiting or self._save_asked)
             news = at_rest and not self._at_rest
             self._at_rest = at_rest
         if news:
@@ -259,37 +274,5 @@ class LearnerWorker:
 
     def _wait(self) -> None:
         with self._changed:
-            if not (self._arrived or self._labels or self._stopping or self._save_asked):
+            if not (self._intake.waiting or self._stopping or self._save_asked):
                 self._changed.wait(IDLE_WAIT)
-
-    def _take_in(self) -> None:
-        with self._changed:
-            arrived, labels = list(self._arrived), list(self._labels)
-            self._arrived.clear()
-            self._labels.clear()
-        for record in arrived:
-            self._store(record)
-        for identifier, outcome in labels:
-            if identifier not in self._buffer:
-                continue
-            with self._changed:
-                if outcome == "discard":
-                    self._buffer.remove(identifier)
-                else:
-                    self._buffer.relabel(identifier, outcome)
-        if arrived or labels:
-            self._on_change()
-
-    def _store(self, record: EncodedEpisode) -> None:
-        """Decode an episode and put it into the replay."""
-        steps, allowed = len(record.actions), 0.0
-        try:
-            episode = decode_episode(record, self._run.specification, bool(self._buffer.layout.cameras))
-            with self._changed:
-                self._buffer.add(episode, record.source)
-            allowed = steps * self._budget.updates_per_transition
-        except (EpisodeError, ContractError) as error:
-            self.refused.append(f"episode {record.identifier}: {error}")
-        with self._changed:
-            self._coming_steps -= steps
-            self._allowed += allowed

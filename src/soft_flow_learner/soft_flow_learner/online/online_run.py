@@ -152,7 +152,8 @@ class OnlineRun:
         if own is not None:
             position = self._folder.stage(name).restore(own, work)
             self._scale_fits = True
-        task = StageTask(name, work, position.update, position.seconds, self._limit(name), self.version)
+        log = self._folder.stage(name).log(position.update)
+        task = StageTask(name, work, position.update, position.seconds, self._limit(name), self.version, log)
         self._index, self.version = self._index + 1, self.version + (task.largest or 0)
         return task
 
@@ -169,7 +170,8 @@ class OnlineRun:
         self._scale_fits = True
 
     def save(self, task: StageTask, updates: int, seconds: float) -> None:
-        """Write a checkpoint of a stage after so many updates."""
+        """Write a checkpoint of a stage after so many updates; it never knows more than the log."""
+        task.log.flush()
         self._folder.stage(task.name).save(task.work, Position(updates, seconds))
 
     def export(self, task: StageTask, updates: int, seconds: float) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from soft_flow_learner.errors import LearnerError
+from soft_flow_learner.metrics_log import MetricsLog, NoLog
 from soft_flow_learner.training.reinforcement_work import ReinforcementWork
 
 ONLINE = "online"
@@ -21,6 +22,7 @@ class StageTask:
         seconds: that those took.
         largest: updates of the stage; None: no limit.
         version_before: updates of the stages before: versions of the weights rise over the whole run.
+        log: its metrics, one line an update; who trains it closes it.
     """
 
     name: str
@@ -29,6 +31,7 @@ class StageTask:
     seconds: float
     largest: int | None
     version_before: int
+    log: MetricsLog | NoLog
 
     @property
     def paced(self) -> bool:
