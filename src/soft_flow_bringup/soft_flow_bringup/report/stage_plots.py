@@ -27,7 +27,7 @@ VERTICAL: dict[str, Any] = {"fontsize": 8, "rotation": 90, "va": "top"}  # text 
 AT_TOP: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
 BANDS = ("#f5f7fa", "#ffffff")  # behind the stages in turn
 SHORT = {"imitation": "imitation", "warmup": "warm-up", "offline": "offline", "online": "online"}
-MOST_LABELS = 10  # of rates side by side
+MOST_LABELS = 8  # of rates side by side
 LEAST_WIDTH = 0.02  # min, of a stage on the time axis
 
 
@@ -56,7 +56,9 @@ def _draw_success(axis: Axes, by_who: Mapping[str, Rate]) -> None:
         axis.plot([place, place], [bounds.low, bounds.high], color=colour, **bar)
         axis.plot(place, rate.value, "o", color=colour, markersize=8)
         label: dict[str, Any] = {"fontsize": 9, "color": colour, "fontweight": "bold", "va": "center"}
-        axis.annotate(f"{rate.value:.0%}", (place, rate.value), (9, 0), textcoords="offset points", **label)
+        if len(names) <= MOST_LABELS:
+            text = f"{rate.value:.0%}"
+            axis.annotate(text, (place, rate.value), (9, 0), textcoords="offset points", **label)
     counts = [f"{r.successes} of {r.trials}" if r.trials else "not run" for r in by_who.values()]
     texts = [f"{name}\n{count}" for name, count in zip(names, counts, strict=True)]
     step = -(-len(names) // MOST_LABELS)
