@@ -2,7 +2,8 @@
 
 The scissors task without cameras: batch 128, chunks 16 x 23 of which 8 are executed, 6 blocks of width 64, a
 critic of two members. Learner and rival (`learner_rival.py`) update in turns within one run, on the same
-batch, with two threads of PyTorch and with one.
+batch, with two threads of PyTorch and with one. With three cameras, the rival is the same learner with its
+frozen encoders run on every batch.
 """
 
 import argparse
@@ -11,7 +12,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 # First, before PyTorch: it decides how threads wait.
@@ -34,6 +35,7 @@ THREADS = 2
 RATE_GOAL, RATIO_GOAL = 12.0, 2.5
 WARM_UP = 5  # updates
 RIVAL = "masked tokens, separate members, two optimizers"
+CAMERA_RIVAL = "encoders every update"
 
 
 def draw_batch(specification: TaskSpecification, size: int) -> LearnerBatch:
@@ -62,10 +64,10 @@ def draw_batch(specification: TaskSpecification, size: int) -> LearnerBatch:
     )
 
 
-def make_policy(specification: TaskSpecification) -> FlowPolicy:
-    """The default policy without cameras, fitted to random data."""
+def make_policy(specification: TaskSpecification, cameras: tuple[str, ...] | None = ()) -> FlowPolicy:
+    """The default policy with these cameras (None: all), fitted to random data."""
     torch.manual_seed(0)
-    policy = FlowPolicy(FlowPolicyConfig(cameras=()), specification)
+    policy = FlowPolicy(FlowPolicyConfig(cameras=cameras), specification)
     data = draw_batch(specification, 256)
     policy.fit_normalizers(data.observation["proprioception"], data.chunk)
     return policy
@@ -134,6 +136,63 @@ def part_works(
         "likelihood of data": likelihood,
         "policy gradient": improvement,
     }
+
+
+def with_images(batch: LearnerBatch, specification: TaskSpecification) -> LearnerBatch:
+    """The batch with random images of all cameras."""
+    generator = torch.Generator().manual_seed(2)
+
+    def seen(observation: ObservationBatch) -> ObservationBatch:
+        images = {
+            camera.name: torch.randint(
+                0,
+                256,
+                (len(batch.chunk), camera.height, camera.width, 3),
+                generator=generator,
+                dtype=torch.uint8,
+            )
+            for camera in specification.observation.cameras
+        }
+        return ObservationBatch(proprioception=observation["proprioception"], images=images)
+
+    return replace(batch, observation=seen(batch.observation), next_observation=seen(batch.next_observation))
+
+
+def with_features(batch: LearnerBatch, policy: FlowPolicy) -> LearnerBatch:
+    """The batch with what the policy's encoders make of its images in place of them."""
+
+    @torch.no_grad()
+    def encoded(observation: ObservationBatch) -> ObservationBatch:
+        features = policy.encoder.image_features(observation)
+        return {"proprioception": observation["proprioception"], "images": {}, "image_features": features}
+
+    return replace(
+        batch, observation=encoded(batch.observation), next_observation=encoded(batch.next_observation)
+    )
+
+
+def camera_figure(specification: TaskSpecification, trials: int) -> Figure:
+    """Updates a second with three cameras whose frozen encoders saw every step once, with two threads."""
+    torch.set_num_threads(THREADS)
+    policy = make_policy(specification, cameras=None)
+    update = SoftFlowUpdate(SoftFlow(policy, AlgorithmConfig()), Objective())
+    seeing = with_images(draw_batch(specification, 128), specification)
+    encoded, generator = with_features(seeing, policy), torch.Generator().manual_seed(0)
+    works = {
+        "encoded": lambda: update.update(encoded, generator),
+        "seeing": lambda: update.update(seeing, generator),
+    }
+    times = measure_in_turns(works, trials)
+    rates = {name: 1 / statistics.median(times[name].wall) for name in works}
+    return Figure(
+        f"full updates with three cameras, embeddings cached, {THREADS} threads, median",
+        rates["encoded"],
+        "1/s",
+        rival=CAMERA_RIVAL,
+        rival_value=rates["seeing"],
+        trials=trials,
+        command=COMMAND,
+    )
 
 
 def speed_figures(times: Mapping[int, Mapping[str, Times]]) -> list[Figure]:
@@ -211,7 +270,7 @@ def main() -> int:
         print(f"{options.trials} updates of each, in turns; threads: {threads}", flush=True)
         times[threads] = measure_in_turns(works, options.trials)
     parts = measure_in_turns(part_works(algorithm, objective, batch, generator), options.trials // 2)
-    figures = speed_figures(times) + [
+    part_figures = [
         Figure(
             f"part: {name}, 1 thread, median processor time",
             1e3 * statistics.median(times.processor),
@@ -221,6 +280,7 @@ def main() -> int:
         )
         for name, times in parts.items()
     ]
+    figures = [*speed_figures(times), camera_figure(specification, options.trials), *part_figures]
     write_results("learner", figures, notes(times[THREADS]["learner"].wall))
     return 0 if all(figure.holds is not False for figure in figures) else 1
 
