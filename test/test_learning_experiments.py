@@ -256,6 +256,20 @@ def test_a_folder_that_was_begun_with_other_settings_is_refused(tmp_path: Path) 
 
 
 @pytest.mark.timeout(900)
+def test_an_arm_that_takes_over_anothers_imitation_ends_as_if_it_had_imitated_itself(tmp_path: Path) -> None:
+    alone, after = tmp_path / "alone", tmp_path / "after"
+    for root, arms in ((alone, ("control",)), (after, ("per_step", "control"))):
+        for arm in arms:
+            done = run(command(root, arm))
+            assert done.returncode == 0, done.stderr
+    assert len(list((after / "imitation").iterdir())) == 1
+    results = [read(root / "control" / "0" / "result.json") for root in (alone, after)]
+    assert results[0] == results[1]
+    spent = [read(after / arm / "0" / "timing.json")["imitation"] for arm in ("per_step", "control")]
+    assert spent[0] == spent[1]
+
+
+@pytest.mark.timeout(900)
 def test_an_arm_may_have_a_critic_of_another_horizon(tmp_path: Path) -> None:
     done = run(command(tmp_path, "per_step"))
     assert done.returncode == 0, done.stderr

@@ -154,7 +154,8 @@ def run_missing(bench: Bench, options: argparse.Namespace) -> list[str]:
     missing = [s for s in options.seeds if not demonstration_file(options.output, s).exists()]
     logs = options.output / "logs"
     failed = run_all([command(seed, None) for seed in missing], options.workers, logs)
-    pairs = [(seed, arm) for seed in options.seeds for arm in options.arms]
+    # Arm by arm: the first one leaves its imitation to those that imitate alike.
+    pairs = [(seed, arm) for arm in options.arms for seed in options.seeds]
     undone = [
         command(seed, arm)
         for seed, arm in pairs

@@ -22,6 +22,7 @@ from learning.experiment_config import ExperimentConfig
 from learning.experiment_folder import STAGES, ExperimentFolder, Position, ProgressLog
 from learning.imitation_updates import ImitationUpdates, fit_normalizers
 from learning.learning_task import FIRST_ROLLOUT, ROLLOUTS_A_SEED, LearningTask
+from learning.shared_imitation import SharedImitation
 from learning.whole_file import write_json
 from soft_flow_contract.task_specification import ChunkLayout
 from soft_flow_learner.algorithm.soft_flow_algorithm import SoftFlow
@@ -75,6 +76,7 @@ class Experiment:
         self.folder, self._demonstrations = folder, demonstrations
         self._saved = folder.load()
         self.position = self._saved[0] if self._saved else Position()
+        self._shared = SharedImitation(folder.path.parents[1] / "imitation", arm, seed, config)
         self._log = ProgressLog(folder.path / "progress.jsonl", self.position, LOG_INTERVAL)
         self._worlds = cache(lambda fixed: task.worlds(task.slots, fixed))
         self._evaluator = Evaluator(task, config, self._worlds)
@@ -91,12 +93,15 @@ class Experiment:
         for stage in stages:
             if STAGES.index(stage) < STAGES.index(self.position.stage):
                 continue
+            if stage == "imitation" and self._imitated_already():
+                continue
             work = self._begin(stage)
             self._train(stage, work)
             if stage != "warmup":
                 self._evaluate(stage, work.average)
             if stage == "imitation":
                 self._policy = work.average
+                self._share(work.average)
         self._log.close()
         result = self._result(stages)
         write_json(self.folder.path / "timing.json", self.position.seconds)
@@ -142,6 +147,24 @@ class Experiment:
         rows = self._windows.starts(ALL_DATA, complete=False)
         algorithm.scale.fit(torch.from_numpy(self._buffer.steps.proprioception[rows]))
         return algorithm
+
+    def _imitated_already(self) -> bool:
+        """Take over the imitation of another arm of this seed, if that is all the same and there."""
+        imitated = self._shared.load()
+        if imitated is None or self._saved is not None:
+            return False
+        policy = self._new_policy()
+        policy.load_state_dict(imitated.weights)
+        write_json(self.folder.evaluation("imitation"), imitated.evaluation)
+        self.position = Position(
+            stage="imitation", update=self._updates("imitation"), seconds=imitated.seconds
+        )
+        self._policy = policy
+        return True
+
+    def _share(self, policy: FlowPolicy) -> None:
+        evaluation = json.loads(self.folder.evaluation("imitation").read_text(encoding="utf-8"))
+        self._shared.save(policy.state_dict(), evaluation, self.position.seconds)
 
     def _stage_seed(self, stage: str) -> int:
         return zlib.crc32(f"{self.seed} {stage}".encode())
