@@ -9,14 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 from learning.arms import ARMS
 from learning.bench import parse_seeds
 from learning.bench import run_all as run_processes
-from learning.closed_loop import Tick, roll_out
+from learning.closed_loop import Tick, policy_act, roll_out
 from learning.comparison import read_results
+from learning.critic_choice import best_chunk_act
 from learning.evaluation import RANDOM
 from learning.experiment_config import load_config
 from learning.fork import Fork
@@ -24,7 +26,11 @@ from learning.hierarchical_bootstrap import hierarchical_interval
 from learning.tasks import TASKS, budget_file
 
 from soft_flow_contract.errors import SpecificationError
+from soft_flow_learner.algorithm.algorithm_config import AlgorithmConfig
+from soft_flow_learner.algorithm.soft_flow_algorithm import SoftFlow
 from soft_flow_learner.errors import LearnerError
+from soft_flow_policy.policy import FlowPolicy
+from soft_flow_policy.policy_config import FlowPolicyConfig
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 SHORT = {
@@ -40,6 +46,7 @@ SHORT = {
     "rounds": "2",
     "episodes_per_round": "4",
     "starts": "10",
+    "candidates": "2",
     "save_seconds": "0.01",
 }
 
@@ -181,7 +188,7 @@ def test_worlds_that_finish_early_take_the_next_start_and_results_keep_the_order
 
     def act(observations: np.ndarray, noise: np.ndarray) -> np.ndarray:
         plans.append(len(observations))
-        return np.zeros_like(noise)
+        return np.zeros_like(noise[:, 0])
 
     specification = Fork().specification  # executes 4 actions of a chunk
     starts = [9, 3, 5, 2]
@@ -195,11 +202,35 @@ def test_a_start_gives_the_same_episode_whatever_is_played_beside_it() -> None:
     task = Fork()
 
     def act(observations: np.ndarray, noise: np.ndarray) -> np.ndarray:
-        return noise
+        return noise[:, 0]
 
     alone = roll_out(task.worlds(1, False), act, [5], task.specification, seed=3)[0]
     among = roll_out(task.worlds(3, False), act, [4, 5, 6], task.specification, seed=3)[1]
     np.testing.assert_array_equal(np.stack(alone.observations), np.stack(among.observations))
+
+
+def test_of_several_chunks_the_one_acts_that_the_critic_values_most() -> None:
+    torch.manual_seed(0)
+    specification = Fork().specification
+    policy = FlowPolicy(FlowPolicyConfig(cameras=()), specification)
+    algorithm = SoftFlow(policy, AlgorithmConfig())
+    torch.nn.init.normal_(algorithm.critic.head.weight, std=0.5)
+    random = np.random.default_rng(0)
+    observations = random.standard_normal((3, specification.proprioception_dimension)).astype(np.float32)
+    shape = (specification.chunk.length, specification.action_dimension)
+    noise = random.standard_normal((3, 5, *shape)).astype(np.float32)
+    chosen = best_chunk_act(algorithm, 1.0)(observations, noise)
+    features = algorithm.critic_input(torch.from_numpy(observations), torch.zeros(3, 0))
+    values = []
+    for candidate in range(5):
+        chunk = policy_act(policy, 1.0)(observations, noise[:, [candidate]]).clip(-1, 1)
+        executed = torch.from_numpy(chunk[:, : specification.chunk.executed])
+        values.append(algorithm.critic.value(algorithm.critic(features, executed)))
+    best = torch.stack(values).argmax(dim=0)
+    assert len(set(best.tolist())) > 1
+    for row, candidate in enumerate(best.tolist()):
+        alone = policy_act(policy, 1.0)(observations[[row]], noise[[row]][:, [candidate]]).clip(-1, 1)
+        np.testing.assert_allclose(chosen[row], alone[0], atol=1e-5)
 
 
 def test_demonstrators_of_the_fork_take_both_ways_and_some_fail() -> None:

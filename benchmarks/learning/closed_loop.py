@@ -11,7 +11,7 @@ from soft_flow_contract.task_specification import TaskSpecification
 from soft_flow_learner.episode import EncodedEpisode, Episode, Source
 from soft_flow_policy.policy import FlowPolicy
 
-# Observations (B, P) and standard normal noise (B, T, A) to chunks (B, T, A), contract space, not clipped.
+# Observations (B, P) and standard normal noise (B, N, T, A) to chunks (B, T, A), contract space, not clipped.
 Act = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -101,14 +101,14 @@ class Recording:
 
 
 def policy_act(policy: FlowPolicy, temperature: float) -> Act:
-    """How a policy acts: a denoised sample for each observation."""
+    """How a policy acts: a denoised sample for each observation, from the first of its noises."""
 
     def act(observations: np.ndarray, noise: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
             sample = policy.sample(
                 {"proprioception": torch.from_numpy(observations), "images": {}},
                 temperature,
-                torch.from_numpy(noise),
+                torch.from_numpy(noise[:, 0]),
                 denoise=True,
             )
         return sample.actions.numpy()
@@ -117,14 +117,19 @@ def policy_act(policy: FlowPolicy, temperature: float) -> Act:
 
 
 def roll_out(
-    worlds: Sequence[World], act: Act, starts: Sequence[int], specification: TaskSpecification, seed: int
+    worlds: Sequence[World],
+    act: Act,
+    starts: Sequence[int],
+    specification: TaskSpecification,
+    seed: int,
+    candidates: int = 1,
 ) -> list[Recording]:
     """Episodes from `starts` (seeds of the worlds), in their order, as many at a time as there are worlds.
 
     The noise of a chunk follows from `seed`, the start and the chunk's number: policies that are compared
-    from the same starts get the same noise.
+    from the same starts get the same noise. There are `candidates` N of them to choose from.
     """
-    shape = (specification.chunk.length, specification.action_dimension)
+    shape = (candidates, specification.chunk.length, specification.action_dimension)
     waiting = list(starts)[::-1]
     playing: dict[int, Recording] = {}
     done: dict[int, Recording] = {}

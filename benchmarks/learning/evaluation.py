@@ -23,14 +23,14 @@ class Evaluator:
             FIXED: range(FIRST_FIXED, FIRST_FIXED + config.fixed_starts),
         }
 
-    def evaluate(self, act: Act, seed: int) -> dict[str, Any]:
+    def evaluate(self, act: Act, seed: int, candidates: int = 1) -> dict[str, Any]:
         """By kind of start: the starts, 0 or 1 for each stage of success, steps. A broken world is 0."""
         results: dict[str, Any] = {}
         for kind, starts in self._starts.items():
             if not starts:
                 continue
             specification = self._task.specification
-            episodes = roll_out(self._worlds(kind == FIXED), act, starts, specification, seed)
+            episodes = roll_out(self._worlds(kind == FIXED), act, starts, specification, seed, candidates)
             results[kind] = {
                 "starts": list(starts),
                 **{

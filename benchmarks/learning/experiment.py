@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from learning.arms.arm import Arm
-from learning.closed_loop import World, policy_act, roll_out
+from learning.closed_loop import Act, World, policy_act, roll_out
+from learning.critic_choice import best_chunk_act
 from learning.episode_file import load_episodes, save_episodes
 from learning.evaluation import Evaluator, success
 from learning.experiment_config import ExperimentConfig
@@ -238,9 +239,9 @@ class Experiment:
             count = self.config.episodes_per_round
             first = FIRST_ROLLOUT + self.seed * ROLLOUTS_A_SEED + number * count
             worlds: Sequence[World] = self._worlds(False)
-            act = policy_act(policy, self.config.rollout_temperature)
-            specification = self.task.specification
-            recordings = roll_out(worlds, act, range(first, first + count), specification, self.seed)
+            act, candidates = self._actor("online", policy, self.config.rollout_temperature)
+            specification, starts = self.task.specification, range(first, first + count)
+            recordings = roll_out(worlds, act, starts, specification, self.seed, candidates)
             flag = specification.episode.success_flag
             save_episodes(
                 path, [r.episode(f"rollout-{r.seed}", flag, "policy") for r in recordings if r.valid]
@@ -251,6 +252,16 @@ class Experiment:
             self._buffer.add(episode, "policy")
         successes = sum(episode.record.outcome == "success" for episode in episodes)
         self._log.write(self.position, {"round": number, "rollouts": len(episodes), "successes": successes})
+
+    def _actor(self, stage: str, policy: FlowPolicy, temperature: float) -> tuple[Act, int]:
+        """How to act in or after a stage, and of how many candidates.
+
+        The critic only chooses online, where it learns what its choices lead to.
+        """
+        candidates = self.config.candidates
+        if stage == "online" and candidates > 1:
+            return best_chunk_act(self._algorithm, self.config.candidate_temperature), candidates
+        return policy_act(policy, temperature), 1
 
     def _restore_rollouts(self) -> None:
         """Add the rounds that a continued online stage has already seen; the next one adds itself."""
@@ -265,7 +276,8 @@ class Experiment:
         if path.exists():
             return
         began = time.monotonic()
-        result = self._evaluator.evaluate(policy_act(policy, self.config.temperature), self.seed)
+        act, candidates = self._actor(stage, policy, self.config.temperature)
+        result = self._evaluator.evaluate(act, self.seed, candidates)
         self._advance(self.position.stage, self.position.update, time.monotonic() - began, "evaluation")
         write_json(path, result)
         rates = {flag: success(result, flag) for flag in self.task.specification.episode.flags}

@@ -21,6 +21,7 @@ def configure(config: ExperimentConfig) -> ExperimentConfig:
             "warmup": config.warmup.model_copy(update={"updates": 0}),
             "offline": without_values(config.offline),
             "online": without_values(config.online),
+            "candidates": 1,
         }
     )
 
