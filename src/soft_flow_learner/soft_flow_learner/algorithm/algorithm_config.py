@@ -15,20 +15,20 @@ class AlgorithmConfig(StrictModel):
     """Of SOFT-FLOW as a whole."""
 
     critic: CriticConfig = CriticConfig()
-    discount: Annotated[float, Field(gt=0, le=1)] = 0.99  # gamma, a step
+    discount: Annotated[float, Field(gt=0, le=1)] = 0.997  # gamma, a step
     target_rate: Annotated[float, Field(gt=0, le=1)] = 0.005  # tau of the target network, an update
     temperature: Annotated[float, Field(ge=0)] = 0.5  # of the policy's chunks in targets and actor loss
     return_floor: bool = True  # targets are at least the return that was observed
     gradient_clip: Positive = 1.0  # norm, for actor and critic each
     weight_decay: NotNegative = 1e-4
-    average_decay: Annotated[float, Field(ge=0, lt=1)] = 0.99  # of the averaged actor, which acts
+    average_decay: Annotated[float, Field(ge=0, lt=1)] = 0.995  # of the averaged actor, which acts
 
 
 class Objective(StrictModel):
     """Weights of the actor's loss in a stage, and the learning rates."""
 
     q_weight: NotNegative = 1.0  # lambda before it is normalized by mean |Q|; 0: the control
-    beta: NotNegative = 30.0  # of the likelihood of data, nats a dimension
+    beta: NotNegative = 10.0  # of the likelihood of data, nats a dimension
     box_weight: NotNegative = 1.0  # of the squared distance of sampled actions from the box [-1, 1]
     entropy_weight: NotNegative = 0.0  # alpha, of log pi of the policy's own chunks
     failure_weight: NotNegative = 0.0  # of the likelihood of chunks from episodes that failed
