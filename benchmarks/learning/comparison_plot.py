@@ -19,13 +19,13 @@ COLOURS = dict(zip(ARMS, (RED, MUTED, ORANGE, BLUE, GREEN, PURPLE), strict=False
 
 
 def plot_comparison(results: Results, root: Path, flags: Sequence[str]) -> str:
-    """Success by stage (a panel for each of `flags`), then curves over all updates; as SVG."""
-    with figure(4.2 * max(len(flags), 2), 6.4, columns=max(len(flags), 2), rows=2) as (drawing, axes):
-        top, bottom = axes[: len(axes) // 2], axes[len(axes) // 2 :]
+    """Success by stage (a panel for each of `flags`) and by round, then curves over all updates; as SVG."""
+    columns = len(flags) + 1
+    with figure(4.2 * columns, 6.4, columns=columns, rows=2) as (drawing, axes):
+        top, bottom = axes[:columns], axes[columns:]
         for axis, flag in zip(top, flags, strict=False):
             draw_success(axis, results, flag)
-        if len(flags) < 2:
-            draw_rollouts(top[1], results)
+        draw_rollouts(top[-1], results)
         for axis, (metric, title) in zip(bottom, CURVES, strict=False):
             draw_curve(axis, results, root, metric, title)
         top[0].legend(fontsize=8)
@@ -35,6 +35,7 @@ def plot_comparison(results: Results, root: Path, flags: Sequence[str]) -> str:
 CURVES = (
     ("nll", "Negative log-likelihood of data\na dimension (nat)"),
     ("q_policy", "Value of the policy's chunks"),
+    ("critic", "Cross-entropy of the critic (nat)"),
 )
 
 
