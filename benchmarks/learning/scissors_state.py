@@ -1,6 +1,7 @@
 """The scissors task with the pose of the scissors observed instead of images."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from learning.closed_loop import Recording, Tick
 from soft_flow_contract.robot_state import measured_state
 from soft_flow_contract.task_specification import TaskSpecification
-from soft_flow_sim.domain_parameters import FIXED_START, NOMINAL, DomainParameters
+from soft_flow_sim.domain_parameters import NOMINAL, SHIFTED, DomainParameters
 from soft_flow_sim.scissors_environment import ScissorsEnvironment, find_task_file
 from soft_flow_sim.scissors_operator import ScissorsOperator
 
@@ -69,13 +70,15 @@ class ScissorsState:
 
     name = "scissors_state"
     slots = 8
+    domain = NOMINAL  # in which the policy acts; demonstrations are always of the nominal one
 
     def __init__(self) -> None:
         self.specification = state_specification(TaskSpecification.load(find_task_file()))
 
     def worlds(self, count: int, fixed_start: bool) -> Sequence[ScissorsStateWorld]:
         """See LearningTask."""
-        return [ScissorsStateWorld(FIXED_START if fixed_start else NOMINAL) for _ in range(count)]
+        domain = replace(self.domain, start_spread=0.0) if fixed_start else self.domain
+        return [ScissorsStateWorld(domain) for _ in range(count)]
 
     def demonstrate(self, seeds: Sequence[int]) -> list[Recording]:
         """See LearningTask: the scripted operator, which misjudges grip or cut in four of ten episodes."""
@@ -89,3 +92,10 @@ class ScissorsState:
                 recording.add(world.step(operator.act(world.environment.sight())))
             recordings.append(recording)
         return recordings
+
+
+class ScissorsShifted(ScissorsState):
+    """Demonstrated in the nominal world, acted and learned online in the shifted one, as on a real robot."""
+
+    name = "scissors_shifted"
+    domain = SHIFTED
