@@ -30,6 +30,8 @@ class LearnerProgress(StrictModel):
         at_rest: nothing is left to do: what arrived is taken in, what was allowed is done, and the weights
             that came of it are published and saved.
         problem: why it stopped learning; empty while it goes on.
+        weights_run, weights_version: of the weights that it published last, see `PolicyWeights`; None before
+            the first.
     """
 
     received: Count
@@ -42,6 +44,8 @@ class LearnerProgress(StrictModel):
     pending_updates: Count = 0
     at_rest: bool = False
     problem: str = ""
+    weights_run: str = ""
+    weights_version: Count | None = None
 
     def to_json(self) -> str:
         """The text to publish."""

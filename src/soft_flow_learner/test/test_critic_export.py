@@ -7,7 +7,7 @@ from bag_maker import small_specification
 
 from soft_flow_learner.algorithm.algorithm_config import AlgorithmConfig
 from soft_flow_learner.algorithm.chunk_critic import CriticConfig
-from soft_flow_learner.algorithm.critic_export import critic_graph
+from soft_flow_learner.algorithm.critic_export import CriticExport, critic_graph
 from soft_flow_learner.algorithm.soft_flow_algorithm import SoftFlow
 from soft_flow_policy.chunk_value import OnnxChunkValue
 from soft_flow_policy.policy import FlowPolicy
@@ -93,3 +93,27 @@ def test_the_graph_holds_the_critic_and_no_actor() -> None:
     algorithm = make_algorithm(())
     size = sum(4 * parameter.numel() for parameter in algorithm.critic.parameters())
     assert size < len(critic_graph(algorithm)) < size + 100_000
+
+
+def test_a_graph_with_weights_that_came_later_values_as_the_critic_that_sent_them() -> None:
+    algorithm = make_algorithm(("palm",))
+    export = CriticExport(algorithm)
+    served = OnnxChunkValue(export.graph(), SPECIFICATION, candidates=4)
+    assert served.state.keys() == export.weights().keys()
+    proprioception, image, chunks = draw(4)
+    before = served.values(proprioception, {"palm": image}, chunks)
+    with torch.no_grad():
+        for parameter in algorithm.critic.parameters():  # as training changes them, in place
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    newer = served.prepare(export.weights())
+    values = newer.values(proprioception, {"palm": image}, chunks)
+    assert np.abs(values - values_in_pytorch(algorithm, proprioception, image, chunks)).max() < 1e-4
+    assert np.array_equal(served.values(proprioception, {"palm": image}, chunks), before)
+    assert np.abs(values - before).max() > 1e-3
+
+
+def test_weights_that_are_equal_when_the_graph_is_exported_stay_apart_in_it() -> None:
+    algorithm = make_algorithm(("palm",))
+    names = CriticExport(algorithm).weights().keys()
+    trained = {name for name, _ in algorithm.critic.named_parameters()}
+    assert {f"algorithm.critic.{name}" for name in trained} <= names

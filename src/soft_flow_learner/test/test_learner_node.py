@@ -1,5 +1,6 @@
 """learner_node in a graph: what bags played to it leave in the replay, and the weights that come out."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -149,9 +150,37 @@ def test_weights_go_out_while_it_learns_and_fit_the_policy(graph: Graph, folder:
     graph.spin_until(lambda: graph.weights and graph.weights[-1].version > 0)
     record = from_weights_message(graph.weights[-1])
     policy = FlowPolicy(learner_config().policy, SPECIFICATION)
-    state = unpack_weights(record.data, record.sha256, policy.state_dict())
+    state = unpack_weights(record.data, record.sha256, policy.state_dict()).policy
     assert record.specification_hash == SPECIFICATION.hash
     policy.load_state_dict(state)
+
+
+def test_the_critic_goes_out_with_the_policy_where_one_is_asked_for(graph: Graph) -> None:
+    graph.restart_learner(publish_critic=True)
+    critic = graph.learner._critic
+    assert critic is not None
+    graph.spin_until(lambda: graph.weights and graph.weights[-1].run_id == graph.learner._versions.run_id)
+    record = from_weights_message(graph.weights[-1])
+    policy = FlowPolicy(learner_config().policy, SPECIFICATION)
+    came = unpack_weights(record.data, record.sha256, policy.state_dict(), critic.weights())
+    assert came.critic is not None
+    assert all(torch.equal(came.critic[name], tensor) for name, tensor in critic.weights().items())
+
+
+def test_a_learner_that_lost_updates_counts_on_from_what_it_had_published(graph: Graph) -> None:
+    graph.restart_learner(first_updates=6)
+    graph.spin_until(lambda: graph.learner._worker.status().at_rest and graph.weights[-1].version == 6)
+    run_id = graph.weights[-1].run_id
+    for checkpoint in (graph.output / "stages" / "online" / "checkpoints").iterdir():
+        shutil.rmtree(checkpoint)  # as if it had been killed before it saved
+    graph.stop_learner()
+    for checkpoint in (graph.output / "stages" / "online" / "checkpoints").iterdir():
+        shutil.rmtree(checkpoint)
+    graph.learner = graph.start_learner(first_updates=6)
+    graph.spin_until(lambda: graph.weights[-1].version == 13)
+    sent = [message.version for message in graph.weights if message.run_id == run_id]
+    assert sent[0] == 0 and sent == sorted(sent) and 7 in sent
+    assert graph.weights[-1].run_id == run_id
 
 
 def test_a_late_policy_gets_the_last_weights(graph: Graph) -> None:

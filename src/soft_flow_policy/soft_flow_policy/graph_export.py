@@ -4,6 +4,7 @@ import copy
 import io
 import warnings
 from collections.abc import Mapping
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from soft_flow_policy.policy import ChunkSample, FlowPolicy
 
 OPSET = 17
 PREFIX = "policy."  # of the weights' names in the graph
+Module = TypeVar("Module", bound=nn.Module)
 
 
 class PolicyGraph(nn.Module):
@@ -72,9 +74,9 @@ class PolicyGraph(nn.Module):
         )
 
 
-def distinct_weights(policy: FlowPolicy) -> FlowPolicy:
+def distinct_weights(module: Module) -> Module:
     """A copy whose tensors all differ, because the exporter merges initializers that are equal by value."""
-    twin = copy.deepcopy(policy).eval()
+    twin = copy.deepcopy(module).eval()
     generator = torch.Generator().manual_seed(0)
     for tensor in twin.state_dict().values():
         tensor.copy_(torch.rand(tensor.shape, generator=generator))

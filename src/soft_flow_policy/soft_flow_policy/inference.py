@@ -7,7 +7,6 @@ over is to use it instead, at a moment that the caller chooses.
 """
 
 import copy
-import threading
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,12 +14,12 @@ from typing import Protocol
 
 import numpy as np
 import onnx
-import onnx.numpy_helper
 import onnxruntime
 import torch
 from torch import Tensor
 
 from soft_flow_policy.graph_export import PREFIX, PolicyGraph, distinct_weights, example_inputs, export_graph
+from soft_flow_policy.graph_weights import GraphWeights
 from soft_flow_policy.policy import FlowPolicy
 
 
@@ -84,7 +83,13 @@ class InferenceSession(Protocol):
 
 
 class ChunkValue(Protocol):
-    """What a critic offers: it compares candidate chunks."""
+    """What a critic offers: it compares candidate chunks.
+
+    Attributes:
+        state: what its weights look like: names, shapes and types, without storage (device 'meta').
+    """
+
+    state: Mapping[str, Tensor]
 
     def values(
         self, proprioception: np.ndarray, images: Mapping[str, np.ndarray], chunks: np.ndarray
@@ -95,6 +100,19 @@ class ChunkValue(Protocol):
             proprioception: (P,) float32.
             images: camera name -> (H, W, 3) uint8.
             chunks: (N, T, A) float32, contract space, clipped as they would be executed.
+
+        Raises:
+            InferenceError: a value is not finite.
+        """
+        ...
+
+    def prepare(self, state: Mapping[str, Tensor]) -> "ChunkValue":
+        """The same critic with other weights, warmed up by one inference; this one is untouched.
+
+        May run in another thread while this critic compares.
+
+        Args:
+            state: as its own `state`, see `unpack_weights`.
 
         Raises:
             InferenceError: a value is not finite.
@@ -120,12 +138,8 @@ class WeightlessGraph:
         self.inputs = example_inputs(policy, candidates, rescore)
         outputs = ["actions", "log_prob", *(["rescored"] if rescore else [])]
         module = PolicyGraph(distinct_weights(policy), denoise, candidates, rescore)
-        self._model = onnx.load_from_string(export_graph(module, self.inputs, outputs))
-        initializers = {item.name: item for item in self._model.graph.initializer}
-        self._weights = {
-            name: initializers[PREFIX + name] for name in policy.state_dict() if PREFIX + name in initializers
-        }
-        self._lock = threading.Lock()  # the model is one buffer for whoever prepares
+        model = onnx.load_from_string(export_graph(module, self.inputs, outputs))
+        self._weights = GraphWeights(model, policy.state_dict(), PREFIX)
 
     def start(self, state: Mapping[str, Tensor]) -> onnxruntime.InferenceSession:
         """A runtime with these weights.
@@ -133,15 +147,12 @@ class WeightlessGraph:
         Raises:
             InferenceError: a weight of the graph is missing in `state`.
         """
-        with self._lock:
-            for name, initializer in self._weights.items():
-                if name not in state:
-                    raise InferenceError(
-                        f"weights: tensor '{name}' is missing; they belong to another configuration"
-                    )
-                values = state[name].detach().cpu().numpy()
-                initializer.CopyFrom(onnx.numpy_helper.from_array(values, PREFIX + name))
-            graph = self._model.SerializeToString()
+        try:
+            graph = self._weights.filled(state)
+        except KeyError as error:
+            raise InferenceError(
+                f"weights: tensor {error} is missing; they belong to another configuration"
+            ) from error
         return start_runtime(graph)
 
 

@@ -57,12 +57,18 @@ class PreparedWeights:
 
     run_id, version: see `WeightsRecord`; run_id is '' if the checkpoint names none.
     published_ns: when they were sent, see `WeightsRecord`; 0 for those of a checkpoint.
+    sha256: see `WeightsRecord`; '' for those of a checkpoint.
+    critic: chooses among several candidates; None where there is nothing to choose.
+    brings_critic: whether it came with these weights; False: it is the one from before.
     """
 
     session: InferenceSession
     run_id: str
     version: int
     published_ns: int = 0
+    sha256: str = ""
+    critic: ChunkValue | None = None
+    brings_critic: bool = False
 
     @property
     def name(self) -> str:
@@ -85,7 +91,7 @@ class ServedPolicy:
         if not path:
             raise CheckpointError("checkpoint: no path was given; set the parameter to a checkpoint folder")
         checkpoint = open_checkpoint(Path(path).expanduser(), specification)
-        self._critic = _critic(checkpoint, sampling.candidates)
+        critic = _critic(checkpoint, sampling.candidates)
         policy = checkpoint.policy()
         self.path, self.specification = path, checkpoint.specification
         self.manifest = checkpoint.manifest
@@ -96,7 +102,9 @@ class ServedPolicy:
             make_session(policy, sampling.denoise, runtime, sampling.candidates, sampling.rescore),
             str(checkpoint.manifest.extra.get("run_id", "")),
             checkpoint.manifest.version,
+            critic=critic,
         )
+        self._left: set[str] = set()  # runs whose weights gave way to those of another run
 
     @property
     def weights(self) -> PreparedWeights:
@@ -118,11 +126,17 @@ class ServedPolicy:
         """Name of the runtime."""
         return self._weights.session.runtime
 
+    def knows(self, record: WeightsRecord, newest: PreparedWeights | None = None) -> bool:
+        """Whether these very weights act or wait already; arguments as of `prepare`."""
+        newest = newest or self._weights
+        known = newest.run_id, newest.version, newest.sha256
+        return known == (record.run_id, record.version, record.sha256)
+
     def prepare(self, record: WeightsRecord, newest: PreparedWeights | None = None) -> PreparedWeights:
         """Verify weights and warm them up, in any thread; what acts now goes on meanwhile.
 
         Args:
-            record: the weights.
+            record: the weights; a critic that they bring replaces the one that chooses now.
             newest: the weights that these must be newer than; None: those that act now.
 
         Raises:
@@ -135,22 +149,42 @@ class ServedPolicy:
                 f"{record.name}: specification {record.specification_hash[:12] or '(none)'}, expected "
                 f"{self.specification.hash[:12]} of {self.path}; train on the same task file"
             )
-        if record.run_id == newest.run_id and record.version <= newest.version:
+        self._require_newer(record, newest)
+        critic = newest.critic
+        try:
+            came = unpack_weights(
+                record.data, record.sha256, self._state, None if critic is None else critic.state
+            )
+            session = self._weights.session.prepare(came.policy)
+            if critic is not None and came.critic is not None:
+                critic = critic.prepare(came.critic)
+        except (WeightsError, InferenceError) as error:
+            raise WeightsError(f"{record.name}: {error}") from error
+        brings = came.critic is not None
+        stamp = record.published_ns
+        return PreparedWeights(session, record.run_id, record.version, stamp, record.sha256, critic, brings)
+
+    def _require_newer(self, record: WeightsRecord, newest: PreparedWeights) -> None:
+        if record.run_id != newest.run_id:
+            if record.run_id in self._left or record.run_id == self.run_id:
+                raise WeightsError(
+                    f"{record.name}: run '{newest.run_id}' has followed that run; these came late, or two "
+                    "learners are at work"
+                )
+        elif record.version <= newest.version:
             raise WeightsError(
                 f"{record.name}: not newer than version {newest.version}, which the policy has; "
                 "a learner that starts anew needs a run_id of its own"
             )
-        try:
-            state = unpack_weights(record.data, record.sha256, self._state)
-            session = self._weights.session.prepare(state)
-        except (WeightsError, InferenceError) as error:
-            raise WeightsError(f"{record.name}: {error}") from error
-        return PreparedWeights(session, record.run_id, record.version, record.published_ns)
 
     def take_over(self, prepared: PreparedWeights) -> PreparedWeights:
         """Let prepared weights act from the next plan on, at once; returns those that acted until now."""
         previous, self._weights = self._weights, prepared
         return previous
+
+    def leave(self, run_id: str) -> None:
+        """Take no more weights of a run that another one has followed."""
+        self._left.add(run_id)
 
     def plan(self, observation: ObservationData, earlier: np.ndarray | None = None) -> PlannedChunk:
         """The chunk for an observation: the same for the same stamp, observation, seed and weights.
@@ -180,10 +214,11 @@ class ServedPolicy:
             proprioception, observation.images, noise, sampling.temperature, earlier
         )
         best, value = 0, float("nan")
-        if self._critic is not None:
+        critic = self._weights.critic
+        if critic is not None:
             # The critic was trained on what is executed: clipped chunks.
             clipped = np.clip(samples.actions, -1.0, 1.0)
-            values = self._critic.values(proprioception, observation.images, clipped)
+            values = critic.values(proprioception, observation.images, clipped)
             best = int(np.argmax(values))
             value = float(values[best])
         duration = time.perf_counter() - start

@@ -1,7 +1,8 @@
 """Weights that travel from a learner to a policy: packing, and the checks before anything flies them.
 
-They are safetensors, numbers only. The receiver trusts nothing and checks the hash, every name, shape
-and type, and that every number is finite.
+They are safetensors, numbers only: the policy's state and, where the policy chooses among several chunks,
+the critic's weights under the names that they have in its graph. The receiver trusts nothing and checks the
+hash, every name, shape and type, and that every number is finite.
 """
 
 import hashlib
@@ -14,6 +15,9 @@ from torch import Tensor
 
 from soft_flow_contract.errors import ContractError
 from soft_flow_policy.policy import FlowPolicy
+
+CRITIC_PREFIX = "critic."  # of the names of the critic's tensors
+LARGEST_MESSAGE = 50_000_000  # bytes; what the topic is tested to carry
 
 
 class WeightsError(ContractError):
@@ -47,33 +51,70 @@ class WeightsRecord:
         return f"weights version {self.version} of run '{self.run_id}'"
 
 
-def pack_weights(policy: FlowPolicy) -> bytes:
-    """The whole state of a policy, normalizers included, as safetensors: the same for the same numbers."""
-    state = policy.state_dict()
+def pack_weights(policy: FlowPolicy, critic: Mapping[str, Tensor] | None = None) -> bytes:
+    """The whole state of a policy, normalizers included, as safetensors: the same for the same numbers.
+
+    With `critic` its weights, too: names as in its graph.
+    """
+    state = dict(policy.state_dict())
+    # Copied: a critic may look through the policy's own cameras.
+    state |= {CRITIC_PREFIX + name: tensor.clone() for name, tensor in (critic or {}).items()}
     return safetensors.torch.save(
         {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     )
 
 
 def record_weights(
-    policy: FlowPolicy, run_id: str, version: int, parent_version: int = 0, published_ns: int = 0
+    policy: FlowPolicy,
+    run_id: str,
+    version: int,
+    parent_version: int = 0,
+    published_ns: int = 0,
+    critic: Mapping[str, Tensor] | None = None,
 ) -> WeightsRecord:
-    """A policy's weights, ready to be sent. Arguments as in `WeightsRecord`."""
-    data = pack_weights(policy)
+    """A policy's weights, and perhaps a critic's, ready to be sent. Arguments as in `WeightsRecord`.
+
+    Raises:
+        WeightsError: they are too large for a message.
+    """
+    data = pack_weights(policy, critic)
+    if len(data) > LARGEST_MESSAGE:
+        raise WeightsError(
+            f"weights of {len(data)} bytes: at most {LARGEST_MESSAGE} travel in a message; "
+            f"{'send no critic (publish_critic), or ' if critic else ''}train a smaller policy"
+        )
     digest = hashlib.sha256(data).hexdigest()
     return WeightsRecord(
         run_id, parent_version, version, policy.specification.hash, digest, data, published_ns
     )
 
 
-def unpack_weights(data: bytes, sha256: str, policy_state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state dictionary in `data`, after checking all of it.
+@dataclass(frozen=True)
+class UnpackedWeights:
+    """What came.
+
+    policy: state dictionary.
+    critic: weights by their names in its graph; None if none came, or none were asked for.
+    """
+
+    policy: dict[str, Tensor]
+    critic: dict[str, Tensor] | None = None
+
+
+def unpack_weights(
+    data: bytes,
+    sha256: str,
+    policy_state: Mapping[str, Tensor],
+    critic_state: Mapping[str, Tensor] | None = None,
+) -> UnpackedWeights:
+    """The weights in `data`, after checking all of them.
 
     Args:
         data: safetensors, see `pack_weights`.
         sha256: of `data`.
         policy_state: what the receiving policy's state dictionary looks like; only names, shapes and types
             count, so tensors without storage (device 'meta') do.
+        critic_state: the same of the receiving critic's graph; None: there is none, what comes is left.
 
     Raises:
         WeightsError: another hash, no safetensors, a missing or unknown tensor, another shape or type, or a
@@ -89,25 +130,35 @@ def unpack_weights(data: bytes, sha256: str, policy_state: Mapping[str, Tensor])
         state = safetensors.torch.load(data)
     except (safetensors.SafetensorError, KeyError) as error:  # KeyError: a type that PyTorch does not have
         raise WeightsError(f"{len(data)} bytes that are not safetensors: {error}") from error
+    critic = {
+        name.removeprefix(CRITIC_PREFIX): state.pop(name)
+        for name in list(state)
+        if name.startswith(CRITIC_PREFIX)
+    }
     misfit = find_misfit(state, policy_state)
     if misfit is not None:
         raise WeightsError(misfit)
-    return state
+    if not critic or critic_state is None:
+        return UnpackedWeights(state)
+    misfit = find_misfit(critic, critic_state)
+    if misfit is not None:
+        raise WeightsError(f"critic: {misfit}; begin with a checkpoint of this release and configuration")
+    return UnpackedWeights(state, critic)
 
 
-def find_misfit(state: Mapping[str, Tensor], policy_state: Mapping[str, Tensor]) -> str | None:
-    """What keeps `state` from being loaded into a policy: the first tensor, by name, that does not fit.
+def find_misfit(state: Mapping[str, Tensor], own_state: Mapping[str, Tensor]) -> str | None:
+    """What keeps `state` from being loaded into a network: the first tensor, by name, that does not fit.
 
     Args:
         state: tensors to load.
-        policy_state: the policy's own state dictionary, see `unpack_weights`.
+        own_state: the network's own state dictionary, see `unpack_weights`.
     """
-    for name in sorted(policy_state.keys() | state.keys()):
+    for name in sorted(own_state.keys() | state.keys()):
         if name not in state:
             return f"tensor '{name}' is missing"
-        if name not in policy_state:
-            return f"tensor '{name}' is not part of this policy configuration"
-        own, tensor = policy_state[name], state[name]
+        if name not in own_state:
+            return f"tensor '{name}' is not part of this configuration"
+        own, tensor = own_state[name], state[name]
         if own.shape != tensor.shape:
             return f"tensor '{name}': expected shape {tuple(own.shape)}, got {tuple(tensor.shape)}"
         if own.dtype != tensor.dtype:

@@ -94,6 +94,8 @@ class WeightsIntake:
             self._refuse(f"{prepared.name}: {error}")
             return chunk
         self._retired = previous
+        if previous.run_id != prepared.run_id:
+            policy.leave(previous.run_id)
         self._note_use(prepared)
         return chunk
 
@@ -124,7 +126,10 @@ class WeightsIntake:
     def _note_use(self, weights: PreparedWeights) -> None:
         self._used += 1
         self._delay = (self._now_ns() - weights.published_ns) / 1e9
-        self._tell(False, f"{weights.name} in use, {self._delay:.2f} s after they were published")
+        text = f"{weights.name} in use, {self._delay:.2f} s after they were published"
+        if weights.critic is not None:
+            text += ", with their critic" if weights.brings_critic else "; they brought no critic"
+        self._tell(False, text)
 
     def _refuse(self, reason: str) -> None:
         self._refused += 1
@@ -152,7 +157,10 @@ class WeightsIntake:
     ) -> None:
         prepared, reason = None, ""
         try:
-            prepared = policy.prepare(read(), newest)
+            record = read()
+            if policy.knows(record, newest):
+                return  # a learner that came back says what it said before
+            prepared = policy.prepare(record, newest)
         except WeightsError as error:
             reason = str(error)
         except Exception as error:  # the runtime raises many kinds; the policy keeps what it has

@@ -1,5 +1,4 @@
 import dataclasses
-import queue
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,51 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from intake_maker import Intake
 
-from soft_flow_contract.steps import ObservationData
 from soft_flow_policy.checkpoint import save_checkpoint
 from soft_flow_policy.inference import InferenceError, InferenceSession, SampledChunks
 from soft_flow_policy.policy import FlowPolicy
 from soft_flow_policy.served_policy import PreparedWeights, Sampling, ServedPolicy
 from soft_flow_policy.weights import WeightsError, WeightsRecord, record_weights
-from soft_flow_policy.weights_intake import WeightsIntake, WeightsNews
-
-
-class Intake:
-    """An intake in front of a served policy of version 7 of run 'run', and what it tells."""
-
-    def __init__(self, folder: Path, policy: FlowPolicy) -> None:
-        self.policy = ServedPolicy(str(folder), Sampling(0, 1.0, True), "torch", policy.specification)
-        self.news: queue.Queue[WeightsNews] = queue.Queue()
-        self.intake = WeightsIntake(self._take_news, lambda: 5_000_000_000)
-        self.intake.serve(self.policy)
-        specification = policy.specification
-        images = {
-            camera.name: np.zeros((camera.height, camera.width, 3), np.uint8)
-            for camera in specification.observation.cameras
-        }
-        proprioception = np.zeros(specification.proprioception_dimension, np.float32)
-        self.observation = ObservationData(0, proprioception, images)
-
-    def _take_news(self) -> None:
-        for news in self.intake.news():
-            self.news.put(news)
-
-    def offer(self, *records: WeightsRecord) -> None:
-        """Offer weights, and wait until the intake has nothing more to do."""
-        for record in records:
-            self.intake.offer(lambda record=record: record)
-        thread = self.intake._thread
-        if thread is not None:
-            thread.join()
-
-    def refusal(self) -> str:
-        news = self.news.get(timeout=60)
-        assert news.refused
-        return news.text
-
-    def plan(self) -> np.ndarray:
-        return self.intake.plan(self.observation).actions
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +79,32 @@ def test_another_run_may_start_from_a_lower_version(intake: Intake, other: FlowP
     intake.offer(record_weights(other, "another", 1))
     intake.plan()
     assert (intake.policy.run_id, intake.policy.version) == ("another", 1)
+
+
+def test_the_run_before_is_left_once_another_one_acts_however_new_its_weights_are(
+    intake: Intake, other: FlowPolicy
+) -> None:
+    intake.offer(record_weights(other, "another", 1))
+    intake.offer(record_weights(other, "run", 99))  # while those of the other run wait
+    assert "run 'another' has followed that run" in intake.refusal()
+    intake.plan()
+    intake.offer(record_weights(other, "run", 100))  # sent by a learner that is dead, and late
+    assert not intake.news.get(timeout=60).refused
+    assert "run 'another' has followed that run" in intake.refusal()
+    intake.offer(record_weights(other, "another", 2))
+    intake.plan()
+    assert (intake.policy.run_id, intake.policy.version) == ("another", 2)
+
+
+def test_weights_that_come_again_as_they_were_are_no_news(intake: Intake, other: FlowPolicy) -> None:
+    again = record_weights(other, "run", 8)
+    intake.offer(again, again)
+    intake.plan()
+    intake.offer(again)
+    assert not intake.news.get(timeout=60).refused
+    assert intake.news.empty() and intake.intake.report()["weights_refused"] == 0
+    intake.plan()
+    assert intake.intake.report()["weights_used"] == 1
 
 
 def test_older_weights_do_not_replace_newer_ones_that_wait(intake: Intake, other: FlowPolicy) -> None:

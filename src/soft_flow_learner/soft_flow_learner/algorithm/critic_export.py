@@ -4,11 +4,15 @@ The graph is what `soft_flow_policy.critic_graph` describes: one observation and
 minimum over the members. Of a chunk only the h executed actions are read, clipped to the box as in training.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
+import onnx
 from torch import Tensor, nn
 
 from soft_flow_learner.algorithm.soft_flow_algorithm import SoftFlow
-from soft_flow_policy.graph_export import example_inputs, export_graph
+from soft_flow_policy.graph_export import distinct_weights, example_inputs, export_graph
+from soft_flow_policy.graph_weights import GraphWeights
 from soft_flow_policy.observation_encoder import ObservationBatch
 
 EXAMPLE_CHUNKS = 3  # the graph takes any number
@@ -36,11 +40,31 @@ class CriticGraph(nn.Module):
         return algorithm.critic.value(algorithm.critic(features, executed))
 
 
+class CriticExport:
+    """An algorithm's critic under the names that its weights have in the graph, which is exported once."""
+
+    def __init__(self, algorithm: SoftFlow) -> None:
+        """Export the graph, a second's work; the algorithm is left as it is."""
+        inputs = example_inputs(algorithm.policy)
+        del inputs["noise"], inputs["temperature"]
+        shape = (EXAMPLE_CHUNKS, algorithm.policy.length, algorithm.policy.dimension)
+        inputs = {"chunks": np.zeros(shape, np.float32), **inputs}
+        count = {0: "N"}
+        module = CriticGraph(distinct_weights(algorithm))
+        data = export_graph(module, inputs, ["values"], {"chunks": count, "values": count})
+        self._module = CriticGraph(algorithm)
+        self._weights = GraphWeights(onnx.load_model_from_string(data), self._module.state_dict())
+
+    def weights(self) -> Mapping[str, Tensor]:
+        """The critic's weights as they are now, by their names in the graph; not copied."""
+        state = self._module.state_dict()
+        return {name: state[name] for name in self._weights.names}
+
+    def graph(self) -> bytes:
+        """The graph with the critic's weights as they are now."""
+        return self._weights.filled(self.weights())
+
+
 def critic_graph(algorithm: SoftFlow) -> bytes:
     """The critic of `algorithm` as ONNX; a second's work. The algorithm is left as it is."""
-    inputs = example_inputs(algorithm.policy)
-    del inputs["noise"], inputs["temperature"]
-    shape = (EXAMPLE_CHUNKS, algorithm.policy.length, algorithm.policy.dimension)
-    inputs = {"chunks": np.zeros(shape, np.float32), **inputs}
-    count = {0: "N"}
-    return export_graph(CriticGraph(algorithm), inputs, ["values"], {"chunks": count, "values": count})
+    return CriticExport(algorithm).graph()

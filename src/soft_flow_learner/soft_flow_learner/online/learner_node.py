@@ -28,12 +28,14 @@ from soft_flow_contract.graph_node import (
 )
 from soft_flow_contract.learner_progress import REMEMBERED_EPISODES
 from soft_flow_contract.message_conversion import encoded_step_from_bytes
+from soft_flow_learner.algorithm.critic_export import CriticExport
 from soft_flow_learner.errors import BagError, LearnerError
 from soft_flow_learner.learner_config import LearnerConfig
 from soft_flow_learner.online.background_process import step_back
 from soft_flow_learner.online.learner_parameters import LearnerParameters
 from soft_flow_learner.online.learner_worker import LearnerWorker
 from soft_flow_learner.online.online_run import OnlineRun
+from soft_flow_learner.online.weights_versions import WeightsVersions
 from soft_flow_learner.online.worker_interface import LearnerStatus
 from soft_flow_learner.stream.episode_staging import EpisodeStaging
 from soft_flow_learner.stream.label_corrections import LabelCorrection
@@ -67,7 +69,7 @@ class LearnerNode(Node):
         self._outbox: deque[WeightsRecord] = deque(maxlen=1)
         self._lock = threading.Lock()
         self._news = self.create_guard_condition(self._on_news)
-        self._version, self._told_problem = 0, ""
+        self._told_problem = ""
         self._progress_due, self._told_at_ns = True, 0
         self._told: LearnerStatus | None = None
         self._load(p)
@@ -84,6 +86,8 @@ class LearnerNode(Node):
     def _load(self, p: LearnerParameters) -> None:
         try:
             self._run = OnlineRun(p.settings(), LearnerConfig.load(p.config))
+            self._versions = WeightsVersions(self._run.settings.output)
+            self._critic = CriticExport(self._run.algorithm) if p.publish_critic else None
             self._worker = LearnerWorker(
                 self._run, p.budget(), self._pack, self._news.trigger, p.learn_at_once
             )
@@ -93,7 +97,6 @@ class LearnerNode(Node):
             self.get_logger().info(line)
         for problem in self._run.problems:
             self.get_logger().warning(problem)
-        self._run_id = str(self._run.settings.output.resolve())
         committed = {episode.identifier: episode.outcome for episode in self._run.buffer.episodes}
         self._from_bags = tuple(committed)[-REMEMBERED_EPISODES:]
         self._staging = EpisodeStaging(self._run.specification, committed=committed)
@@ -132,7 +135,7 @@ class LearnerNode(Node):
 
     def _on_save(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         self._worker.save()
-        response.success, response.message = True, f"a checkpoint will be written to {self._run_id}"
+        response.success, response.message = True, f"a checkpoint will be written to {self.parameters.output}"
         return response
 
     def _on_start(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
@@ -142,11 +145,12 @@ class LearnerNode(Node):
 
     # From the worker
 
-    def _pack(self, version: int) -> None:
-        """Called in the worker's thread: a copy of the averaged actor as bytes."""
+    def _pack(self, updates: int) -> None:
+        """Called in the worker's thread: a copy of the averaged actor, perhaps of the critic, as bytes."""
+        actor, critic = self._run.algorithm.average, self._critic.weights() if self._critic else None
+        before, version = self._versions.version or 0, self._versions.publish(updates)
+        record = record_weights(actor, self._versions.run_id, version, before, critic=critic)
         with self._lock:
-            record = record_weights(self._run.algorithm.average, self._run_id, version, self._version)
-            self._version = version
             self._outbox.append(record)
         self._news.trigger()
 
@@ -157,6 +161,10 @@ class LearnerNode(Node):
             message = to_weights_message(record)
             message.header.stamp = SYSTEM.now().to_msg()
             self._weights.publish(message)
+            self._progress_due = True
+        if self._versions.note:
+            self.get_logger().warning(self._versions.note)
+            self._versions.note = ""
         while self._worker.refused:
             self.get_logger().error(self._worker.refused.popleft())
         status = self._worker.status()
@@ -180,6 +188,8 @@ class LearnerNode(Node):
                 "pending_updates": status.pending,
                 "at_rest": status.at_rest,
                 "problem": status.problem,
+                "weights_run": self._versions.run_id,
+                "weights_version": self._versions.version,
             }
         )
         self._progress.publish(String(data=progress.to_json()))
@@ -193,7 +203,7 @@ class LearnerNode(Node):
             "updates still allowed": status.pending,
             "episodes in the replay": status.episodes,
             "steps in the replay": status.steps,
-            "weights version": self._version,
+            "weights version": self._versions.version,
             "transitions received": self._staging.received,
             "episodes dropped": self._staging.dropped,
             **{name: f"{value:.4g}" for name, value in sorted(status.metrics.items())},

@@ -32,6 +32,9 @@ class LearnerParameters:
     first_updates: int = parameter(0, "online updates allowed before any transition arrives", 0, 10_000_000)
     exit_when_done: bool = parameter(False, "end when all stages are over: 0, or 1 after an alarm")
     publish_period: float = parameter(5.0, "s between weights that are published", 0.1, 3600.0)
+    publish_critic: bool = parameter(
+        False, "send the critic with the policy: for a policy_node that chooses among several candidates"
+    )
     save_period: float = parameter(60.0, "s between checkpoints", 1.0, 36000.0)
     threads: int = parameter(1, "threads of PyTorch", 1, 64)
     niceness: int = parameter(10, "added to the process's niceness: the control loop goes first", 0, 19)
