@@ -1,18 +1,35 @@
 """A policy acts in closed loop, in many worlds at once: plan a chunk, execute its first steps, plan again."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 
+from soft_flow_contract.image_codec import encode_image
 from soft_flow_contract.task_specification import TaskSpecification
 from soft_flow_learner.episode import EncodedEpisode, Episode, Source
+from soft_flow_learner.training.compute import to_device
+from soft_flow_policy.observation_encoder import ObservationBatch
 from soft_flow_policy.policy import FlowPolicy
 
-# Observations (B, P) and standard normal noise (B, N, T, A) to chunks (B, T, A), contract space, not clipped.
-Act = Callable[[np.ndarray, np.ndarray], np.ndarray]
+Images = Mapping[str, np.ndarray]  # by camera, uint8, RGB
+NO_IMAGES: Images = {}
+
+
+class Act(Protocol):
+    """Chooses chunks."""
+
+    def __call__(self, observations: np.ndarray, noise: np.ndarray, images: Images = NO_IMAGES) -> np.ndarray:
+        """Chunks (B, T, A), contract space, not clipped.
+
+        Args:
+            observations: (B, P) proprioception.
+            noise: (B, N, T, A) standard normal, for N candidates.
+            images: (B, height, width, 3) of each camera, if the task has any.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -55,18 +72,41 @@ class World(Protocol):
         ...
 
 
+@runtime_checkable
+class SeeingWorld(World, Protocol):
+    """A world with cameras. They look when they are asked to: a policy needs images once a chunk."""
+
+    def look(self) -> Images:
+        """Images (height, width, 3) that belong to the last observation."""
+        ...
+
+
 @dataclass
 class Recording:
-    """An episode as it is made."""
+    """An episode as it is made.
+
+    Attributes:
+        seed: of its start.
+        observations: N + 1 of (P,).
+        ticks: N.
+        images: camera -> N + 1 images, compressed without loss; empty if they are not kept.
+    """
 
     seed: int
     observations: list[np.ndarray]
     ticks: list[Tick] = field(default_factory=list)
+    images: dict[str, list[np.ndarray]] = field(default_factory=dict)
 
     def add(self, tick: Tick) -> None:
         """Append a tick."""
         self.ticks.append(tick)
         self.observations.append(tick.observation)
+
+    def keep(self, images: Images) -> None:
+        """Append what belongs to the last observation."""
+        for name, image in images.items():
+            data = np.frombuffer(encode_image(image, "png"), dtype=np.uint8)
+            self.images.setdefault(name, []).append(data)
 
     @property
     def over(self) -> bool:
@@ -83,7 +123,7 @@ class Recording:
         return self.valid and self.ticks[-1].flags[stage]
 
     def episode(self, identifier: str, success_flag: str, source: Source) -> Episode:
-        """The episode as the learner stores it."""
+        """The episode as the learner reads it, its images still compressed."""
         ticks = self.ticks
         record = EncodedEpisode(
             identifier=identifier,
@@ -94,7 +134,7 @@ class Recording:
             rewards=np.array([tick.reward for tick in ticks], dtype=np.float32),
             flags={name: np.array([tick.flags[name] for tick in ticks]) for name in ticks[0].flags},
             terminal=ticks[-1].terminal,
-            images={},
+            images=self.images,
             source=source,
         )
         return Episode(record, {})
@@ -102,18 +142,54 @@ class Recording:
 
 def policy_act(policy: FlowPolicy, temperature: float) -> Act:
     """How a policy acts: a denoised sample for each observation, from the first of its noises."""
+    device = next(policy.parameters()).device
 
-    def act(observations: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    def act(observations: np.ndarray, noise: np.ndarray, images: Images = NO_IMAGES) -> np.ndarray:
         with torch.inference_mode():
-            sample = policy.sample(
-                {"proprioception": torch.from_numpy(observations), "images": {}},
-                temperature,
-                torch.from_numpy(noise[:, 0]),
-                denoise=True,
-            )
-        return sample.actions.numpy()
+            first = to_device(noise[:, 0].copy(), device)
+            sample = policy.sample(batch_of(observations, images, device), temperature, first, denoise=True)
+        return sample.actions.cpu().numpy()
 
     return act
+
+
+def batch_of(observations: np.ndarray, images: Images, device: torch.device) -> ObservationBatch:
+    """Observations (B, P) and images (B, height, width, 3) of each camera as a policy takes them."""
+    seen = {name: to_device(stack, device) for name, stack in images.items()}
+    return ObservationBatch(proprioception=to_device(observations, device), images=seen)
+
+
+class Player:
+    """Plays an episode in a world.
+
+    Attributes:
+        episode: as far as it was played.
+    """
+
+    def __init__(self, world: World, start: int, keep_images: bool) -> None:
+        """Begin the episode of `start`."""
+        self._world, self._keep_images = world, keep_images
+        self.episode = Recording(start, [world.reset(start)])
+        self._see()
+
+    def _see(self) -> None:
+        self._images: Images | None = None
+        if self._keep_images:
+            self.episode.keep(self.look())
+
+    def look(self) -> Images:
+        """What the cameras see; nothing if the world has none."""
+        if self._images is None:
+            self._images = self._world.look() if isinstance(self._world, SeeingWorld) else NO_IMAGES
+        return self._images
+
+    def play(self, actions: np.ndarray) -> None:
+        """Execute actions (h, A), or those until the episode is over."""
+        for action in actions:
+            self.episode.add(self._world.step(action))
+            self._see()
+            if self.episode.over:
+                return
 
 
 def roll_out(
@@ -123,34 +199,39 @@ def roll_out(
     specification: TaskSpecification,
     seed: int,
     candidates: int = 1,
+    keep_images: bool = False,
 ) -> list[Recording]:
     """Episodes from `starts` (seeds of the worlds), in their order, as many at a time as there are worlds.
 
     The noise of a chunk follows from `seed`, the start and the chunk's number: policies that are compared
-    from the same starts get the same noise. There are `candidates` N of them to choose from.
+    from the same starts get the same noise. There are `candidates` N of them to choose from. Images of every
+    step are made and kept with `keep_images` only; otherwise those that chunks are planned from.
     """
     shape = (candidates, specification.chunk.length, specification.action_dimension)
     waiting = list(starts)[::-1]
-    playing: dict[int, Recording] = {}
+    playing: dict[int, Player] = {}
     done: dict[int, Recording] = {}
     while waiting or playing:
-        for slot in range(len(worlds)):
+        for slot, world in enumerate(worlds):
             if slot not in playing and waiting:
-                start = waiting.pop()
-                playing[slot] = Recording(start, [worlds[slot].reset(start)])
-        observations = np.stack([playing[slot].observations[-1] for slot in playing]).astype(np.float32)
+                playing[slot] = Player(world, waiting.pop(), keep_images)
+        players = list(playing.items())
+        episodes = [player.episode for _, player in players]
+        observations = np.stack([episode.observations[-1] for episode in episodes]).astype(np.float32)
         noise = np.stack(
             [
                 np.random.default_rng((seed, episode.seed, len(episode.ticks))).standard_normal(shape)
-                for episode in playing.values()
+                for episode in episodes
             ]
         ).astype(np.float32)
-        chunks = act(observations, noise)
-        for slot, chunk in zip(list(playing), chunks, strict=True):
-            episode = playing[slot]
-            for action in chunk[: specification.chunk.executed]:
-                episode.add(worlds[slot].step(action))
-                if episode.over:
-                    done[episode.seed] = playing.pop(slot)
-                    break
+        images = _stack([player.look() for _, player in players])
+        chunks = act(observations, noise, images) if images else act(observations, noise)
+        for (slot, player), chunk in zip(players, chunks, strict=True):
+            player.play(chunk[: specification.chunk.executed])
+            if player.episode.over:
+                done[player.episode.seed] = playing.pop(slot).episode
     return [done[start] for start in starts]
+
+
+def _stack(images: Sequence[Images]) -> Images:
+    return {name: np.stack([seen[name] for seen in images]) for name in images[0]}

@@ -7,6 +7,7 @@ import json
 import time
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,11 +28,12 @@ from learning.shared_imitation import SharedImitation
 from learning.whole_file import write_json
 from soft_flow_contract.task_specification import ChunkLayout
 from soft_flow_learner.algorithm.soft_flow_algorithm import SoftFlow
-from soft_flow_learner.episode import Episode
+from soft_flow_learner.episode import Episode, decode_episode
 from soft_flow_learner.replay.chunk_windows import ChunkWindows
 from soft_flow_learner.replay.data_filter import ALL_DATA
 from soft_flow_learner.replay.replay_buffer import ReplayBuffer
 from soft_flow_learner.replay.step_layout import StepLayout
+from soft_flow_learner.training.compute import ALONE, Compute
 from soft_flow_learner.training.reinforcement_work import ReinforcementWork
 from soft_flow_learner.training.stage_config import StageConfig, StagesConfig
 from soft_flow_policy.policy import FlowPolicy
@@ -71,8 +73,10 @@ class Experiment:
         config: ExperimentConfig,
         folder: ExperimentFolder,
         demonstrations: Sequence[Episode],
+        compute: Compute = ALONE,
     ) -> None:
         """Begin, or continue where the folder says; `config` is that of the arm."""
+        self._compute = compute
         self.task, self.arm, self.seed, self.config = task, arm, seed, config
         self.folder, self._demonstrations = folder, demonstrations
         self._saved = folder.load()
@@ -117,11 +121,14 @@ class Experiment:
         rollouts = self.config.rounds * self.config.episodes_per_round
         longest = self.task.specification.episode.max_steps + 1
         rows = sum(len(episode) + 1 for episode in self._demonstrations)
-        layout = StepLayout.from_specification(self.task.specification, ())
+        layout = StepLayout.from_specification(self.task.specification, self.config.policy.cameras)
         buffer = ReplayBuffer(layout, rows + (rollouts + 1) * longest)
         for episode in self._demonstrations:
-            buffer.add(episode, "demonstration")
+            buffer.add(self._decoded(episode), "demonstration")
         return buffer
+
+    def _decoded(self, episode: Episode) -> Episode:
+        return decode_episode(episode.record, self.task.specification, self.config.policy.cameras != ())
 
     @cached_property
     def _windows(self) -> ChunkWindows:
@@ -179,11 +186,15 @@ class Experiment:
         work: Work
         if stage == "imitation":
             policy = self._new_policy()
-            work = ImitationUpdates(policy, self.config.imitation, self._windows, self._stage_seed(stage))
+            work = ImitationUpdates(
+                policy, self.config.imitation, self._windows, self._stage_seed(stage), self._compute
+            )
         else:
             algorithm = self._algorithm  # before any rollouts are added: they must not change its scale
+            compute = self._compute
             if stage == "online":
                 self._restore_rollouts()
+                compute = replace(compute, prefetch=False)  # the replay grows between the rounds
             work = ReinforcementWork(
                 algorithm,
                 self._stage_config(stage),
@@ -191,6 +202,7 @@ class Experiment:
                 self._windows,
                 None,
                 self._stage_seed(stage),
+                compute,
             )
         if self._saved is not None:
             position, average, state = self._saved
@@ -241,7 +253,7 @@ class Experiment:
             worlds: Sequence[World] = self._worlds(False)
             act, candidates = self._actor("online", policy, self.config.rollout_temperature)
             specification, starts = self.task.specification, range(first, first + count)
-            recordings = roll_out(worlds, act, starts, specification, self.seed, candidates)
+            recordings = roll_out(worlds, act, starts, specification, self.seed, candidates, keep_images=True)
             flag = specification.episode.success_flag
             save_episodes(
                 path, [r.episode(f"rollout-{r.seed}", flag, "policy") for r in recordings if r.valid]
@@ -249,7 +261,7 @@ class Experiment:
             self._advance(self.position.stage, self.position.update, time.monotonic() - began, "rollouts")
         episodes = load_episodes(path)
         for episode in episodes:
-            self._buffer.add(episode, "policy")
+            self._buffer.add(self._decoded(episode), "policy")
         successes = sum(episode.record.outcome == "success" for episode in episodes)
         self._log.write(self.position, {"round": number, "rollouts": len(episodes), "successes": successes})
 
@@ -269,7 +281,7 @@ class Experiment:
             return
         for number in range(-(-self.position.update // self._stage_config("online").updates)):
             for episode in load_episodes(self.folder.rollouts(number)):
-                self._buffer.add(episode, "policy")
+                self._buffer.add(self._decoded(episode), "policy")
 
     def _evaluate(self, stage: str, policy: FlowPolicy) -> None:
         path = self.folder.evaluation(stage)
@@ -289,13 +301,13 @@ class Experiment:
     def _result(self, stages: Sequence[str]) -> dict[str, Any]:
         evaluated = [stage for stage in stages if stage != "warmup"]
         rounds = self.config.rounds if "online" in stages else 0
-        rollouts = [load_episodes(self.folder.rollouts(number)) for number in range(rounds)]
+        rollouts = [_counts(load_episodes(self.folder.rollouts(number))) for number in range(rounds)]
         return {
             "arm": self.arm.name,
             "seed": self.seed,
             "updates": {stage: self._updates(stage) for stage in stages},
             "demonstrations": _counts(self._demonstrations),
-            "rollouts": [_counts(episodes) for episodes in rollouts],
+            "rollouts": rollouts,
             "evaluations": {
                 stage: json.loads(self.folder.evaluation(stage).read_text(encoding="utf-8"))
                 for stage in evaluated

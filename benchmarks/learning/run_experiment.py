@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before PyTorch: several of these run side by side
+os.environ.setdefault("LP_NUM_THREADS", "0")  # of Mesa's software renderer: as above
 
 import torch
 
@@ -18,6 +19,7 @@ from learning.learning_task import demonstrations
 from learning.tasks import TASKS, budget_file, make_task
 from soft_flow_contract.errors import ContractError
 from soft_flow_learner.errors import LearnerError
+from soft_flow_learner.training.compute import DEVICES, open_compute
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -28,6 +30,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--arm", choices=sorted(ARMS), help="left out: only record the demonstrations")
     parser.add_argument("--budget", choices=BUDGETS, default="default")
+    parser.add_argument("--device", choices=DEVICES, default="cpu", help="where it trains and acts")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
     return parser.parse_args(arguments)
 
@@ -57,7 +60,8 @@ def run(options: argparse.Namespace) -> None:
     }
     folder = ExperimentFolder(options.root / arm.name / str(options.seed), settings)
     if not folder.result.exists():
-        Experiment(task, arm, options.seed, config, folder, episodes).run()
+        with open_compute(options.device) as compute:
+            Experiment(task, arm, options.seed, config, folder, episodes, compute).run()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
