@@ -5,7 +5,7 @@ from pathlib import Path
 from learning.learning_task import LearningTask
 
 FOLDER = Path(__file__).resolve().parent
-TASKS = ("fork", "scissors_state")
+TASKS = ("fork", "scissors_state", "scissors_pixels")
 
 
 def make_task(name: str) -> LearningTask:
@@ -18,6 +18,10 @@ def make_task(name: str) -> LearningTask:
         from learning.scissors_state import ScissorsState  # a second to import, and not needed by others
 
         return ScissorsState()
+    if name == "scissors_pixels":
+        from learning.scissors_pixels import ScissorsPixels
+
+        return ScissorsPixels()
     if name == "fork":
         from learning.fork import Fork
 
