@@ -31,6 +31,7 @@ from learning.experiment import demonstration_file
 from learning.experiment_config import BUDGETS
 from learning.whole_file import write_json, write_whole
 from soft_flow_learner.errors import LearnerError
+from soft_flow_learner.training.compute import DEVICES
 
 BENCHMARKS = Path(__file__).resolve().parents[1]
 POLL = 0.5  # s between looks at the processes
@@ -87,6 +88,7 @@ def parse_arguments(bench: Bench, arguments: Sequence[str] | None) -> argparse.N
     add("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
         help="override a value of the configuration, such as offline.objective.beta=1")  # fmt: skip
     add("--workers", type=int, default=1, help="processes side by side, one thread each (default 1)")
+    add("--device", choices=DEVICES, default="cpu", help="where they train and act (default: %(default)s)")
     add("--output", type=Path, help="folder (default: runs/learning/NAME, the budget added)")
     add("--compare-only", action="store_true", help="run nothing; compare what is there")
     options = parser.parse_args(arguments)
@@ -111,6 +113,7 @@ def process_command(bench: Bench, options: argparse.Namespace, seed: int, arm: s
     """The command of a process; without an arm it records the demonstrations of the seed."""
     command = [sys.executable, "-m", "learning.run_experiment", bench.task]
     command += ["--root", str(options.output), "--seed", str(seed), "--budget", options.budget]
+    command += ["--device", options.device]
     if arm is not None:
         command += ["--arm", arm]
     return command + [part for override in options.overrides for part in ("--set", override)]
