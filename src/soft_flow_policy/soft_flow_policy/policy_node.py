@@ -8,33 +8,25 @@ import numpy as np
 import torch
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.clock import Clock, ClockType
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.subscription import Subscription
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from std_msgs.msg import String
 
 from soft_flow_contract import topics
 from soft_flow_contract.errors import ContractError, ObservationError
-from soft_flow_contract.graph_node import (
-    STEADY,
-    Diagnostics,
-    Readiness,
-    declare_parameters,
-    diagnostic_status,
-    run_node,
-)
+from soft_flow_contract.graph_node import STEADY, Diagnostics, diagnostic_status, run_node
 from soft_flow_contract.message_conversion import (
     from_observation_message,
     require_same_specification,
     to_nanoseconds,
 )
 from soft_flow_contract.task_specification import TaskSpecification
-from soft_flow_msgs.msg import ActionChunk, ArbiterState, Observation, PolicyHeartbeat, PolicyWeights
+from soft_flow_msgs.msg import ArbiterState, Observation, PolicyHeartbeat
 from soft_flow_msgs.srv import LoadCheckpoint
 from soft_flow_policy.chunk_schedule import ChunkCounter, ChunkSchedule, Epoch
 from soft_flow_policy.inference import InferenceError
 from soft_flow_policy.likelihood_gate import LikelihoodGate, open_gate
 from soft_flow_policy.message_conversion import to_chunk_message, weights_from_bytes
-from soft_flow_policy.policy_parameters import PolicyParameters
+from soft_flow_policy.policy_endpoints_node import PolicyEndpointsNode
 from soft_flow_policy.served_policy import Sampling, ServedPolicy
 from soft_flow_policy.weights_intake import WeightsIntake
 
@@ -43,50 +35,23 @@ SYSTEM = Clock(clock_type=ClockType.SYSTEM_TIME)  # weights are stamped with it,
 LATENCIES = 1000  # chunks over which the latency percentiles are taken
 
 
-class PolicyReadiness(Readiness):
-    """Ready when matched and active."""
-
-    def missing(self) -> list[str]:
-        """As `Readiness.missing`, and the activation of the node."""
-        return [*super().missing(), *([] if self.active else ["activation"])]
-
-    active = False
-
-
-class PolicyNode(LifecycleNode):
+class PolicyNode(PolicyEndpointsNode):
     """Plans a chunk whenever one is due; answers every observation with a heartbeat."""
 
     def __init__(self, **kwargs: object) -> None:
-        super().__init__("policy_node", **kwargs)
-        self.parameters = declare_parameters(self, PolicyParameters)
+        super().__init__(**kwargs)
         self.policy: ServedPolicy | None = None
         self._schedule: ChunkSchedule | None = None
         self._gate: LikelihoodGate | None = None
         self._task: TaskSpecification | None = None  # the running task's, once it is known
         self._newest: Observation | None = None
         self._arbiter: ArbiterState | None = None
-        self._problem, self._chunks, self._refused = "", 0, 0
+        self._problem, self._planned, self._refused = "", 0, 0
         self._counter = ChunkCounter()
         self._latencies: deque[float] = deque(maxlen=LATENCIES)
         self._weights_news = self.create_guard_condition(self._on_weights_news)
         self._intake = WeightsIntake(self._weights_news.trigger, lambda: SYSTEM.now().nanoseconds)
-        self._weights_subscription: Subscription | None = None
-        self._chunk_publisher = self.create_publisher(ActionChunk, topics.ACTION_CHUNK, topics.COMMAND)
-        self._heartbeat_publisher = self.create_publisher(
-            PolicyHeartbeat, topics.POLICY_HEARTBEAT, topics.COMMAND
-        )
-        subscriptions = [
-            self.create_subscription(
-                Observation, topics.OBSERVATION, self._on_observation, topics.OBSERVATIONS
-            ),
-            self.create_subscription(
-                ArbiterState, topics.ARBITER_STATE, self._on_arbiter_state, topics.STATE
-            ),
-            self.create_subscription(String, topics.TASK_SPECIFICATION, self._on_specification, topics.STATE),
-        ]
-        self._readiness = PolicyReadiness(
-            self, [self._chunk_publisher, self._heartbeat_publisher], subscriptions
-        )
+        self.subscribe(self._on_observation, self._on_arbiter_state, self._on_specification)
         self.create_service(LoadCheckpoint, topics.LOAD_CHECKPOINT, self._on_load_checkpoint)
         self._diagnostics = Diagnostics(self, self.status)
         if self.parameters.autostart:
@@ -108,10 +73,8 @@ class PolicyNode(LifecycleNode):
             return FAILURE
         if self.parameters.accept_weights:
             # Only now, with a policy to compare with: late subscribers get the learner's last message. It is
-            # taken raw, to be decoded in the intake's thread.
-            self._weights_subscription = self.create_subscription(
-                PolicyWeights, topics.POLICY_WEIGHTS, self._on_weights, topics.STATE, raw=True
-            )
+            # taken as bytes, to be decoded in the intake's thread.
+            self.subscribe_weights(self._on_weights)
         return SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -126,9 +89,7 @@ class PolicyNode(LifecycleNode):
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Let go of the checkpoint."""
-        if self._weights_subscription is not None:
-            self.destroy_subscription(self._weights_subscription)
-            self._weights_subscription = None
+        self.unsubscribe_weights()
         self._intake.serve(None)
         self.policy = self._schedule = None
         return SUCCESS
@@ -151,6 +112,7 @@ class PolicyNode(LifecycleNode):
             )
         self.policy = policy
         self._intake.serve(policy)
+        self.publish_state(self._intake.state())
         task = self._task or policy.specification
         self._schedule = ChunkSchedule(task.dt_ns, task.chunk.executed)
         self._follow_arbiter()
@@ -191,7 +153,7 @@ class PolicyNode(LifecycleNode):
             self._newest = message
             self._schedule.observe(to_nanoseconds(message.header.stamp))
             healthy = self._plan_if_due()
-        self._heartbeat_publisher.publish(
+        self.heartbeats.publish(
             PolicyHeartbeat(header=message.header, policy_version=self.policy.version, healthy=healthy)
         )
 
@@ -234,7 +196,7 @@ class PolicyNode(LifecycleNode):
         if gate is not None and not gate.see(epoch, observation.stamp_ns, chunk):
             self._set_problem(gate.reason())
             return False  # nor is the chunk sent: what is not there cannot be flown
-        self._chunks += 1
+        self._planned += 1
         self._problem = ""
         self._latencies.append(chunk.inference_time)
         message = to_chunk_message(
@@ -245,7 +207,7 @@ class PolicyNode(LifecycleNode):
             epoch,
             self._counter.next(epoch),
         )
-        self._chunk_publisher.publish(message)
+        self.chunks.publish(message)
         self._schedule.planned()
         return True
 
@@ -253,6 +215,7 @@ class PolicyNode(LifecycleNode):
         self._intake.offer(partial(weights_from_bytes, data))
 
     def _on_weights_news(self) -> None:
+        self.publish_state(self._intake.state())
         for news in self._intake.news():
             if news.refused:
                 self.get_logger().error(f"{news.text}; the policy keeps its weights")
@@ -291,7 +254,7 @@ class PolicyNode(LifecycleNode):
 
     def status(self) -> DiagnosticStatus:
         """State of the node: what it serves, how fast, and why it refuses."""
-        values: dict[str, object] = {"chunks": self._chunks, "refused": self._refused}
+        values: dict[str, object] = {"chunks": self._planned, "refused": self._refused}
         if self.policy is not None:
             values |= {
                 "checkpoint": self.policy.path,

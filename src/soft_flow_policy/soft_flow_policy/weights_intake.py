@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from soft_flow_contract.policy_state import PolicyState
 from soft_flow_contract.steps import ObservationData
 from soft_flow_policy.inference import InferenceError
 from soft_flow_policy.served_policy import PlannedChunk, PreparedWeights, ServedPolicy
@@ -35,7 +36,7 @@ class WeightsIntake:
         """Take nothing until there is a policy, see `serve`.
 
         Args:
-            notify: called when there is news, in any thread.
+            notify: called when there is news or the state has changed, in any thread.
             now_ns: time on the clock that stamps weights, ns.
         """
         self._notify, self._now_ns = notify, now_ns
@@ -49,6 +50,7 @@ class WeightsIntake:
         self._news: deque[WeightsNews] = deque()
         self._used = self._refused = 0
         self._last_refusal, self._delay = "", float("nan")  # s
+        self._last_refused: tuple[str, int | None] = "", None  # run and version, if they are known
 
     def serve(self, policy: ServedPolicy | None) -> None:
         """Take weights for this policy from now on (None: for none); forget what was under way."""
@@ -91,7 +93,7 @@ class WeightsIntake:
             chunk = policy.plan(
                 observation, earlier
             )  # raises as well if it is the observation that is damaged
-            self._refuse(f"{prepared.name}: {error}")
+            self._refuse(f"{prepared.name}: {error}", (prepared.run_id, prepared.version))
             return chunk
         self._retired = previous
         if previous.run_id != prepared.run_id:
@@ -105,6 +107,21 @@ class WeightsIntake:
         while self._news:
             news.append(self._news.popleft())
         return news
+
+    def state(self) -> PolicyState:
+        """Which weights act, and which are ready to."""
+        with self._lock:
+            policy, prepared = self._policy, self._prepared
+        run, version = self._last_refused
+        return PolicyState(
+            run=policy.run_id if policy else "",
+            version=policy.version if policy else None,
+            next_run=prepared.run_id if prepared else "",
+            next_version=prepared.version if prepared else None,
+            refused_run=run,
+            refused_version=version,
+            refusal=self._last_refusal,
+        )
 
     def report(self) -> dict[str, object]:
         """Counts, the last refusal, and how long the last weights in use were under way, for diagnostics."""
@@ -131,9 +148,9 @@ class WeightsIntake:
             text += ", with their critic" if weights.brings_critic else "; they brought no critic"
         self._tell(False, text)
 
-    def _refuse(self, reason: str) -> None:
+    def _refuse(self, reason: str, weights: tuple[str, int | None] = ("", None)) -> None:
         self._refused += 1
-        self._last_refusal = reason
+        self._last_refusal, self._last_refused = reason, weights
         self._tell(True, reason)
 
     def _tell(self, refused: bool, text: str) -> None:
@@ -155,7 +172,7 @@ class WeightsIntake:
     def _prepare(
         self, policy: ServedPolicy, read: Callable[[], WeightsRecord], newest: PreparedWeights | None
     ) -> None:
-        prepared, reason = None, ""
+        record, prepared, reason = None, None, ""
         try:
             record = read()
             if policy.knows(record, newest):
@@ -169,5 +186,7 @@ class WeightsIntake:
             if policy is not self._policy:
                 return  # meanwhile another one is served
             self._prepared = prepared or self._prepared
-        if prepared is None:
-            self._refuse(reason)
+        if prepared is not None:
+            self._notify()
+        else:
+            self._refuse(reason, (record.run_id, record.version) if record else ("", None))

@@ -13,6 +13,7 @@ from std_msgs.msg import String
 
 from soft_flow_contract import topics
 from soft_flow_contract.message_conversion import to_observation_message, to_time
+from soft_flow_contract.policy_state import PolicyState
 from soft_flow_contract.steps import ObservationData
 from soft_flow_contract.task_specification import TaskSpecification
 from soft_flow_msgs.msg import ActionChunk, ArbiterState, Observation, PolicyHeartbeat, PolicyWeights
@@ -37,9 +38,16 @@ class Graph:
         self.task = task
         self.chunks: list[ActionChunk] = []
         self.heartbeats: list[PolicyHeartbeat] = []
+        self.states: list[PolicyState] = []
         self.peer.create_subscription(ActionChunk, topics.ACTION_CHUNK, self.chunks.append, topics.RECORDED)
         self.peer.create_subscription(
             PolicyHeartbeat, topics.POLICY_HEARTBEAT, self.heartbeats.append, topics.RECORDED
+        )
+        self.peer.create_subscription(
+            String,
+            topics.POLICY_STATE,
+            lambda message: self.states.append(PolicyState.from_json(message.data)),
+            topics.STATE,
         )
         self.observations = self.peer.create_publisher(Observation, topics.OBSERVATION, topics.OBSERVATIONS)
         self.arbiter = self.peer.create_publisher(ArbiterState, topics.ARBITER_STATE, topics.STATE)

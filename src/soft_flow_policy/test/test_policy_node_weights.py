@@ -82,6 +82,20 @@ def test_a_chunk_of_taken_over_weights_is_that_of_a_checkpoint_of_them(
     assert actual.actions == expected.actions and actual.log_prob == expected.log_prob
 
 
+def test_the_state_is_told_when_weights_are_ready_before_any_chunk_is_planned_with_them(
+    graph: Graph, other: FlowPolicy
+) -> None:
+    graph.be_ready()
+    graph.until(lambda: bool(graph.states) and graph.states[-1].will_fly("run", 7), "state of the checkpoint")
+    graph.publish_weights(record_weights(other, "run", 8, 7, time.time_ns()))
+    graph.until(lambda: graph.states[-1].will_fly("run", 8), "weights told of")
+    assert graph.states[-1].version == 7 and not graph.chunks
+    graph.enter_epoch(1, START)
+    graph.observe(START)
+    assert graph.wait_for_chunks(1)[0].policy_version == 8
+    graph.until(lambda: graph.states[-1].version == 8, "use told of")
+
+
 def test_refused_weights_change_nothing_and_are_told_of(graph: Graph, other: FlowPolicy) -> None:
     graph.be_ready()
     graph.enter_epoch(1, START)

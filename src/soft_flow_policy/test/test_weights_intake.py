@@ -107,6 +107,21 @@ def test_weights_that_come_again_as_they_were_are_no_news(intake: Intake, other:
     assert intake.intake.report()["weights_used"] == 1
 
 
+def test_the_state_tells_which_weights_act_which_are_ready_and_which_were_refused(
+    intake: Intake, other: FlowPolicy
+) -> None:
+    state = intake.intake.state
+    assert state().will_fly("run", 7) and not state().will_fly("run", 8)
+    intake.offer(record_weights(other, "run", 8))
+    assert (state().version, state().next_version) == (7, 8)
+    assert state().will_fly("run", 8) and not state().will_fly("another", 8)
+    intake.plan()
+    assert (state().version, state().next_version) == (8, None) and state().will_fly("run", 8)
+    intake.offer(dataclasses.replace(record_weights(other, "run", 9), sha256="0" * 64))
+    assert state().refuses("run", 9) and "SHA-256" in state().refusal
+    assert not state().refuses("run", 8) and state().will_fly("run", 8)
+
+
 def test_older_weights_do_not_replace_newer_ones_that_wait(intake: Intake, other: FlowPolicy) -> None:
     intake.offer(record_weights(other, "run", 9))
     intake.offer(record_weights(other, "run", 8))
