@@ -54,8 +54,12 @@ class EpisodeEndpointsNode(Node):
         on_outcome: Callable[[TaskOutcome], None],
         on_arbiter: Callable[[ArbiterState], None],
         on_learner: Callable[[String], None],
+        on_policy: Callable[[String], None],
     ) -> None:
-        """Listen; observations come as the bytes that were sent, because they are only copied."""
+        """Listen; observations come as the bytes that were sent, because they are only copied.
+
+        To the learner, and to what the policy has of it, only where the learner is awaited.
+        """
         topic, quality = topics.OBSERVATION, topics.RECORDED
         inputs = [
             self.create_subscription(Observation, topic, on_observation, quality, raw=True),
@@ -65,6 +69,7 @@ class EpisodeEndpointsNode(Node):
         ]
         if self.parameters.await_learner_every:
             inputs.append(self.create_subscription(String, topics.LEARNER_PROGRESS, on_learner, topics.STATE))
+            self.create_subscription(String, topics.POLICY_STATE, on_policy, topics.STATE)
         self._readiness = Readiness(self, [], inputs)
 
     def waiting(self) -> str:

@@ -49,6 +49,12 @@ class EpisodeParameters:
     await_learner_timeout: float = parameter(
         300.0, "s without progress of an awaited learner until it is given up", 1.0, 36000.0
     )
+    await_policy_timeout: float = parameter(
+        30.0,
+        "s after which a round begins even if the policy lacks what the awaited learner sent",
+        0.0,
+        3600.0,
+    )
     operator: str = parameter("", "recorded: who or which device operated")
     domain: str = parameter("", "recorded: real, nominal, shifted, ...")
     checkpoint: str = parameter("", "recorded: checkpoint of the policy")

@@ -10,6 +10,9 @@ class LearnerWait:
     """Whether the next episode has to wait until the learner has learned from those before.
 
     Times are those of any clock that never goes back, in seconds.
+
+    Attributes:
+        passed: valid episodes for which the learner was waited for.
     """
 
     def __init__(self, every: int, patience: float) -> None:
@@ -22,7 +25,7 @@ class LearnerWait:
         self.every, self._patience = every, patience
         self._progress: LearnerProgress | None = None
         self._recorded = ""  # the newest episode that was published to the learner
-        self._passed = 0  # valid episodes for which the learner was waited for
+        self.passed = 0
         self._misunderstood = ""
         self._announced = False
         self._moved: float | None = None  # s, last sign of progress; None while nothing is waited for
@@ -48,10 +51,10 @@ class LearnerWait:
             done: whether these are all.
             now: s.
         """
-        due = bool(self.every) and valid > self._passed and (done or valid % self.every == 0)
+        due = bool(self.every) and valid > self.passed and (done or valid % self.every == 0)
         waits = due and not self._rests()
         if due and not waits:
-            self._passed = valid
+            self.passed = valid
         if not waits:
             self._moved, self._announced = None, False
         elif self._moved is None:
@@ -64,6 +67,14 @@ class LearnerWait:
             return False
         known = self._recorded in progress.settled or self._recorded in progress.from_bags
         return known or not self._recorded
+
+    @property
+    def weights(self) -> tuple[str, int] | None:
+        """Run and version of the weights that the learner published last; None if it told of none."""
+        progress = self._progress
+        if progress is None or progress.weights_version is None:
+            return None
+        return progress.weights_run, progress.weights_version
 
     def problem(self, now: float) -> str:
         """Why nothing more will come of the learner; empty while something may."""

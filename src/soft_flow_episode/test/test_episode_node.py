@@ -1,65 +1,23 @@
 """Episode node and arbiter in-process, with a cell and a policy without physics."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_cell import FakeCell, FakeOperator, FakePolicy, Faults, Graph, overrides
-from rclpy.context import Context
-from rclpy.node import Node
+from episode_graph import bag_messages, bags, build, log, start_episode
+from fake_cell import FakeCell, FakePolicy, Faults, Graph, overrides
 from rclpy.serialization import deserialize_message
-from rosbags.rosbag2 import Reader
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from soft_flow_contract import topics
 from soft_flow_contract.errors import ContractError
-from soft_flow_contract.learner_progress import LearnerProgress
 from soft_flow_contract.task_specification import TaskSpecification
 from soft_flow_episode.command_arbiter_node import CommandArbiterNode
 from soft_flow_episode.episode_node import EpisodeNode
-from soft_flow_episode.episode_state_machine import Phase
-from soft_flow_episode.peer_readiness import CALM_POLLS, PATIENCE_POLLS, PeerReadiness
 from soft_flow_msgs.msg import EpisodeState, ExecutedAction, Transition
 from soft_flow_msgs.srv import EndEpisode, LabelEpisode, SetMode, StartEpisode
-
-
-def build(
-    graph: Graph,
-    tmp_path: Path,
-    faults: Faults | None = None,
-    steps: int = 12,
-    mode: str = "policy",
-    **parameters: object,
-) -> tuple[FakeCell, EpisodeNode]:
-    cell = graph.add(FakeCell(graph.context, steps, faults))
-    graph.add(FakePolicy(graph.context) if mode == "policy" else FakeOperator(graph.context))
-    latch = str(tmp_path / "latch.json")
-    graph.add(CommandArbiterNode(graph.context, overrides(lockstep=True, latch_file=latch)))
-    values = {"output": str(tmp_path / "out"), "mode": mode, "ready_timeout": 20.0, **parameters}
-    return cell, graph.add(EpisodeNode(graph.context, overrides(**{"lockstep": True, **values})))
-
-
-def start_episode(graph: Graph, seed: int) -> None:
-    def started() -> bool:
-        return graph.call(StartEpisode, topics.EPISODE_START, StartEpisode.Request(seed=seed)).success
-
-    graph.spin_until(started)
-
-
-def log(tmp_path: Path) -> list[dict]:
-    return [json.loads(line) for line in (tmp_path / "out" / "episodes.jsonl").read_text().splitlines()]
-
-
-def bag_messages(path: Path) -> list[bytes]:
-    with Reader(path) as reader:
-        return [bytes(data) for _, _, data in reader.messages()]
-
-
-def bags(tmp_path: Path) -> list[Path]:
-    return sorted((tmp_path / "out").glob("seed-*"))
 
 
 @pytest.mark.parametrize("mode", ["policy", "teleop"])
@@ -291,109 +249,3 @@ def test_what_was_executed_is_recorded_and_not_what_was_proposed(graph: Graph, t
     sent = cell.arm_targets[0].pose.position
     recorded = first.arm_target.position
     assert (sent.x, sent.y, sent.z) == (recorded.x, recorded.y, recorded.z)
-
-
-class SilentClient:
-    """A `~/ready` client whose first answer is lost."""
-
-    def __init__(self) -> None:
-        self.questions = 0
-
-    def service_is_ready(self) -> bool:
-        return True
-
-    def call_async(self, request: object) -> object:
-        self.questions += 1
-        return LostFuture() if self.questions == 1 else AnsweredFuture()
-
-
-class LostFuture:
-    def add_done_callback(self, callback: object) -> None:
-        pass
-
-
-class AnsweredFuture:
-    def result(self) -> Trigger.Response:
-        return Trigger.Response(success=True)
-
-    def add_done_callback(self, callback: Callable[[object], None]) -> None:
-        callback(self)
-
-
-def test_a_lost_answer_about_readiness_is_asked_for_again() -> None:
-    client = SilentClient()
-    peers = PeerReadiness({"node": client}, Trigger.Request)
-    for _ in range(PATIENCE_POLLS + 1):
-        peers.poll()
-    assert client.questions == 1 and peers.waiting()
-    peers.poll()
-    assert client.questions == 2 and not peers.waiting()
-
-
-def test_after_an_invalid_episode_all_are_asked_again_because_one_may_have_died() -> None:
-    client = SilentClient()
-    peers = PeerReadiness({"node": client}, Trigger.Request)
-    for _ in range(PATIENCE_POLLS + 2):
-        peers.poll()
-    assert not peers.waiting()
-    peers.ask_again()
-    assert "node is not running" in peers.waiting() and not peers.settled(peers.waiting())
-    peers.poll()
-    assert client.questions == 3 and not peers.waiting()
-
-
-def test_a_graph_counts_as_ready_after_several_calm_polls() -> None:
-    peers = PeerReadiness({}, Trigger.Request)
-    answers = [peers.settled(waiting) for waiting in ["", "x", *[""] * CALM_POLLS]]
-    assert answers == [False] * (CALM_POLLS + 1) + [True]
-
-
-class FakeLearner(Node):
-    """Says that it rests as soon as the newest episode's last transition arrived, if it is told to."""
-
-    def __init__(self, context: Context) -> None:
-        super().__init__("learner_node", context=context)
-        self.episodes: list[str] = []
-        self._said = self.create_publisher(String, topics.LEARNER_PROGRESS, topics.STATE)
-        self.create_subscription(Transition, topics.TRANSITIONS, self._take, topics.TRANSITION_STREAM)
-        self.say()
-
-    def _take(self, message: Transition) -> None:
-        if message.is_last:
-            self.episodes.append(message.episode_id)
-
-    def say(self, at_rest: bool = False) -> None:
-        progress = LearnerProgress(
-            received=0,
-            committed_episodes=0,
-            dropped=0,
-            episodes={},
-            missing={},
-            settled=dict.fromkeys(self.episodes, "committed"),
-            pending_updates=0 if at_rest else 5,
-            at_rest=at_rest,
-        )
-        self._said.publish(String(data=progress.to_json()))
-
-
-def test_after_each_round_it_waits_until_the_learner_is_at_rest(graph: Graph, tmp_path: Path) -> None:
-    learner = graph.add(FakeLearner(graph.context))
-    _, node = build(graph, tmp_path, episodes=3, await_learner_every=2)
-    for recorded in (2, 3):
-        graph.spin_until(lambda recorded=recorded: len(learner.episodes) == recorded)
-        learner.say()
-        graph.spin_until(lambda: node._learner._announced)
-        assert len(log(tmp_path)) == recorded and node._machine.phase in (Phase.IDLE, Phase.FINISHED)
-        learner.say(at_rest=True)
-    assert graph.spin_to_exit() == 0
-    assert len(log(tmp_path)) == 3
-
-
-def test_a_learner_that_does_not_go_on_ends_the_run_by_name(
-    graph: Graph, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    graph.add(FakeLearner(graph.context))
-    build(graph, tmp_path, episodes=1, await_learner_every=1, await_learner_timeout=1.0)
-    assert graph.spin_to_exit() == 5
-    assert "learner_node did not move on" in capsys.readouterr().err
-    assert len(bags(tmp_path)) == 1
