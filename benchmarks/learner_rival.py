@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from soft_flow_learner.algorithm.algorithm_config import AlgorithmConfig, Objective
 from soft_flow_learner.algorithm.chunk_critic import CriticConfig
+from soft_flow_learner.algorithm.fourier_features import fourier_count, fourier_features
 from soft_flow_learner.algorithm.histogram_value import HistogramValue
 from soft_flow_learner.algorithm.learner_batch import LearnerBatch
 from soft_flow_policy.flow import FlowConfig
@@ -145,8 +146,9 @@ class RivalLearner:
         self.flow = MaskedFlow(
             policy.config.flow, policy.length, policy.dimension, policy.config.context_width
         )
+        seen = fourier_count(self.scale.dimension, config.critic.frequencies)
         self.critics = nn.ModuleList(
-            CriticMember(config.critic, self.scale.dimension, self.horizon, policy.dimension)
+            CriticMember(config.critic, seen, self.horizon, policy.dimension)
             for _ in range(config.critic.members)
         )
         self.actor = nn.ModuleList((self.encoder, self.flow))
@@ -170,9 +172,14 @@ class RivalLearner:
             chunk = self.policy.denoiser(chunk, normalizer.to_model(previous))
         return normalizer.to_contract(chunk)
 
+    def critic_input(self, observation: ObservationBatch) -> Tensor:
+        """What a critic sees (B, F)."""
+        normalized = self.scale.normalize(observation["proprioception"])
+        return fourier_features(normalized, self.config.critic.frequencies)
+
     def value(self, critics: nn.ModuleList, observation: ObservationBatch, actions: Tensor) -> Tensor:
         """The smallest member's value (B,)."""
-        features = self.scale.normalize(observation["proprioception"])
+        features = self.critic_input(observation)
         values = [self.histogram.mean(critic(features, actions)) for critic in critics]
         return torch.stack(values).amin(dim=0)
 
@@ -182,7 +189,7 @@ class RivalLearner:
             actions = self.act(batch.next_observation, generator)[:, : self.horizon].clamp(-1, 1)
             bootstrap = self.value(self.targets, batch.next_observation, actions)
             wanted = self.histogram.probabilities(batch.reward + batch.bootstrap * bootstrap)
-        features = self.scale.normalize(batch.observation["proprioception"])
+        features = self.critic_input(batch.observation)
         losses = [
             -(wanted * torch.log_softmax(critic(features, batch.executed.clamp(-1, 1)), dim=-1)).sum(-1)
             for critic in self.critics

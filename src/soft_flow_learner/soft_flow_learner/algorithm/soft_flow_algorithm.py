@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from soft_flow_learner.algorithm.algorithm_config import AlgorithmConfig, Objective
 from soft_flow_learner.algorithm.chunk_critic import ChunkCritic
+from soft_flow_learner.algorithm.fourier_features import fourier_count, fourier_features
 from soft_flow_learner.algorithm.learner_batch import LearnerBatch
 from soft_flow_learner.algorithm.two_threads import half_the_threads
 from soft_flow_learner.algorithm.update_gradients import UpdateGradients
@@ -46,7 +47,8 @@ class SoftFlow(nn.Module):
         self.numbers = specification.chunk.length * specification.action_dimension
         every = tuple(specification.proprioception_slices)
         self.scale = ProprioceptionEncoder(specification, every, 1).requires_grad_(False)
-        features = self.scale.dimension + policy.encoder.image_feature_count
+        seen = fourier_count(self.scale.dimension, config.critic.frequencies)
+        features = seen + policy.encoder.image_feature_count
         self.critic = ChunkCritic(config.critic, features, self.horizon, specification.action_dimension)
         self.target = copy.deepcopy(self.critic).requires_grad_(False)
         self.average = copy.deepcopy(policy).requires_grad_(False)
@@ -54,8 +56,10 @@ class SoftFlow(nn.Module):
         self.compute = ALONE
 
     def critic_input(self, proprioception: Tensor, image_features: Tensor) -> Tensor:
-        """What the critic sees: all proprioception, normalized, and the actor's image features."""
-        return torch.cat((self.scale.normalize(proprioception), image_features.detach()), dim=1)
+        """What the critic sees: all proprioception, normalized, its waves, and the actor's image features."""
+        normalized = self.scale.normalize(proprioception)
+        seen = fourier_features(normalized, self.config.critic.frequencies)
+        return torch.cat((seen, image_features.detach()), dim=1)
 
     def act(self, context: Tensor, observation: ObservationBatch, generator: torch.Generator) -> Tensor:
         """The policy's chunks (B, T, A) as they would be executed but for the clipping; differentiable."""
