@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 from soft_flow_bringup.demo_budget import DemoBudget, OnlinePlan, recent_pace
 from soft_flow_bringup.demo_display import PhaseDisplay
@@ -124,7 +123,7 @@ class DemoLearning:
     def online_command(self, plan: OnlinePlan) -> list[str]:
         """The command that acts and learns as planned, from the end of offline RL on."""
         return finetune_command(
-            self._online_start(),
+            self._folder.policy("offline"),  # with its critic
             self._folder.demonstrations,
             self._folder.online,
             ONLINE_SEED,
@@ -140,11 +139,6 @@ class DemoLearning:
 
     def _online_episodes(self) -> int:
         return len(counted(read_episodes(self._folder.online_episodes)))
-
-    def _online_start(self) -> Path:
-        """The newest checkpoint of offline RL, which has its critic."""
-        checkpoints = sorted((self._folder.training / "stages" / "offline" / "checkpoints").glob("update_*"))
-        return checkpoints[-1] if checkpoints else self._folder.policy("offline")
 
     def _run(self, command: list[str], name: str, watch: Callable[[], None], limit: float) -> Ended:
         """Run a command in a domain of its own, with its output in a log."""

@@ -15,6 +15,7 @@ from soft_flow_bringup.launch_xml import read_launch_file
 from soft_flow_bringup.report.online_rounds import episodes_per_round
 from soft_flow_bringup.report.run_folder import Phase, RunFolder
 from soft_flow_contract.task_specification import TaskSpecification
+from soft_flow_policy.checkpoint import open_checkpoint
 
 ROOT = Path(__file__).resolve().parents[3]
 BUDGET = DemoBudget(1200, 20, 24, 240, 0.05)
@@ -50,7 +51,8 @@ def test_online_learning_is_started_with_arguments_that_its_launch_file_declares
     declared = declared_arguments(read_launch_file(ROOT / "launch" / file))
     assert set(given) <= set(declared)
     assert {name for name, argument in declared.items() if argument.default is None} <= set(given)
-    assert Path(given["checkpoint"]).name == "update_00000008"  # the end of offline RL, with its critic
+    manifest = open_checkpoint(given["checkpoint"]).manifest  # the end of offline RL, with its critic
+    assert (manifest.stage, manifest.step) == ("offline", 8) and "critic.safetensors" in manifest.files
     assert Path(given["learner_config"]).exists()
 
 

@@ -85,6 +85,10 @@ class ImitationWork:
         """See StageWork: imitation has no critic."""
         return None
 
+    def critic_weights(self) -> None:
+        """See StageWork: imitation has no critic."""
+        return None
+
     def results(self) -> Mapping[str, Any]:
         """See StageWork."""
         return {"episodes": len(self._training.episodes), **self._gate()}

@@ -7,7 +7,7 @@ of imitation directly in the run's folder, of every other stage in stages/NAME:
 checkpoints/update_00000500  the averaged policy, ready to be rolled out, and what training needs to go on
 metrics.jsonl, tensorboard/  one line an update; the same as scalars
 policy/                      the averaged policy when the stage ends (of imitation: in stages/imitation), and
-                             the critic of a later one
+                             the critic of a later one: as a graph that chooses, as weights to go on with
 """
 
 import json
@@ -23,6 +23,7 @@ from pydantic import ValidationError
 
 from soft_flow_contract.strict_model import StrictModel, describe
 from soft_flow_contract.task_specification import TaskSpecification
+from soft_flow_learner.algorithm.critic_state import CRITIC_WEIGHTS
 from soft_flow_learner.errors import ResumeError
 from soft_flow_learner.learner_config import LearnerConfig
 from soft_flow_learner.learning_schedule import Plan
@@ -190,12 +191,14 @@ class StageFolder:
         """Write the averaged policy, and the critic if there is one, as the stage's result."""
         if not self.writes:
             return
+        critic = work.critic_weights()
         save_checkpoint(
             self.policy,
             work.average,
             version=position.update,
             step=position.update,
             stage=self.name,
+            files={CRITIC_WEIGHTS: critic} if critic is not None else None,
             critic=work.critic_graph(),
             extra=extra,
         )

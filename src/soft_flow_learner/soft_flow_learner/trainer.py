@@ -64,6 +64,10 @@ class StageWork(Protocol):
         """The critic, as ONNX, that goes with the averaged policy; None if the stage has none."""
         ...
 
+    def critic_weights(self) -> dict[str, Tensor] | None:
+        """The same critic as weights to go on with, see `critic_state`."""
+        ...
+
     def results(self) -> Mapping[str, Any]:
         """What the manifest of the stage's policy says beside its position."""
         ...

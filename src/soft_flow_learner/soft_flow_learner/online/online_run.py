@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from soft_flow_learner.algorithm.critic_state import CRITIC_WEIGHTS, load_critic_state
 from soft_flow_learner.algorithm.soft_flow_algorithm import SoftFlow
 from soft_flow_learner.bag_reader import find_bags
 from soft_flow_learner.errors import NoDataError, ResumeError
@@ -28,7 +29,7 @@ class OnlineSettings:
     """What a run is started with.
 
     Attributes:
-        checkpoint: a policy, or the checkpoint of a stage (with its critic), to begin with.
+        checkpoint: a policy to begin with; of a stage after imitation with its critic.
         bags: folders of bags that fill the replay at the start.
         output: the run's folder; continued if there is a checkpoint in it.
         stages: some of warmup, offline and online, in this order.
@@ -109,19 +110,30 @@ class OnlineRun:
                 break
             source = own
             self._index, self.version = self._index + 1, self.version + limit
-        if TRAINING_FILE in source.manifest.files:
-            try:
-                load_algorithm(self.algorithm, source.policy().state_dict(), source.tensors(TRAINING_FILE))
-                return
-            except (KeyError, CheckpointError) as error:
-                if source.manifest.stage != "imitation":
-                    raise ResumeError(f"{source.path}: cannot be trained on: {error}") from error
+        if self._take_over_critic(source):
+            return
         self._scale_fits = False
         if own is None and self.settings.stages[0] == ONLINE:
             self.problems.append(
                 f"{source.path} has no critic: a new one begins, which misleads the policy until it has "
-                "learned; give a stage's checkpoints/update_*, or train the stages warmup,online"
+                "learned; give policy/ or checkpoints/update_* of a stage after imitation, or train the "
+                "stages warmup,online"
             )
+
+    def _take_over_critic(self, source: Checkpoint) -> bool:
+        """Go on with the critic of a checkpoint, and the actor as training left it if it holds that, too."""
+        files = source.manifest.files
+        if TRAINING_FILE in files:
+            try:
+                load_algorithm(self.algorithm, source.policy().state_dict(), source.tensors(TRAINING_FILE))
+                return True
+            except (KeyError, CheckpointError) as error:
+                if source.manifest.stage != "imitation":
+                    raise ResumeError(f"{source.path}: cannot be trained on: {error}") from error
+        if CRITIC_WEIGHTS not in files:
+            return False
+        load_critic_state(self.algorithm, source.tensors(CRITIC_WEIGHTS), str(source.path / CRITIC_WEIGHTS))
+        return True
 
     def _newest_checkpoint(self, stage: str) -> Checkpoint | None:
         checkpoint, problems = self._folder.stage(stage).newest_checkpoint(self.specification)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from soft_flow_learner.algorithm.critic_export import critic_graph
+from soft_flow_learner.algorithm.critic_state import critic_state
 from soft_flow_learner.algorithm.learner_batch import LearnerBatch
 from soft_flow_learner.algorithm.soft_flow_algorithm import SoftFlow
 from soft_flow_learner.errors import DivergenceError
@@ -153,6 +154,10 @@ class ReinforcementWork:
     def critic_graph(self) -> bytes:
         """See StageWork."""
         return critic_graph(on_cpu(self.algorithm))
+
+    def critic_weights(self) -> dict[str, Tensor]:
+        """See StageWork."""
+        return critic_state(on_cpu(self.algorithm))
 
     def results(self) -> Mapping[str, Any]:
         """See StageWork."""
