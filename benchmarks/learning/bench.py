@@ -48,6 +48,7 @@ class Bench:
         goals: differences that have to be reached.
         arms: that run by default.
         seeds: that run by default.
+        program: what follows `./soft-flow bench`, if it is not the name alone.
     """
 
     task: str
@@ -56,11 +57,17 @@ class Bench:
     goals: tuple[Goal, ...]
     arms: tuple[str, ...]
     seeds: str = "0-4"
+    program: str = ""
 
     @property
     def name(self) -> str:
-        """Of the benchmark."""
+        """Of the benchmark and its results."""
         return f"learning_{self.task}"
+
+    @property
+    def command(self) -> str:
+        """Runs it."""
+        return f"./soft-flow bench {self.program or self.name}"
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -80,7 +87,7 @@ def parse_seeds(text: str) -> list[int]:
 
 def parse_arguments(bench: Bench, arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog=f"soft-flow bench {bench.name}", description=__doc__)
+    parser = argparse.ArgumentParser(prog=bench.command.removeprefix("./"), description=__doc__)
     add = parser.add_argument
     add("--arms", default=",".join(bench.arms), help=f"of {', '.join(ARMS)} (default: %(default)s)")
     add("--seeds", default=bench.seeds, help="such as 0-4,7 (default %(default)s)")
@@ -170,10 +177,9 @@ def run_missing(bench: Bench, options: argparse.Namespace) -> list[str]:
 
 def write_comparison(bench: Bench, results: Results, root: Path, budget: str, to: Path) -> list[Figure]:
     """Write `to`/NAME.md, .json, .svg and _config.json; returns the figures."""
-    command = f"./soft-flow bench {bench.name}"
-    goals = [goal_figure(results, goal, command) for goal in bench.goals]
+    goals = [goal_figure(results, goal, bench.command) for goal in bench.goals]
     figures = [figure for figure in goals if figure is not None]
-    figures += rate_figures(results, bench.flags, command)
+    figures += rate_figures(results, bench.flags, bench.command)
     name = bench.name if budget == "default" else f"{bench.name}_{budget}"
     few = min(map(len, results.runs.values())) < 2
     alone = " An arm has one seed only: its intervals know nothing of other seeds." if few else ""
