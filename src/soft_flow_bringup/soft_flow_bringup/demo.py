@@ -78,7 +78,8 @@ def summary(folder: RunFolder, specification: TaskSpecification) -> Table:
     actors = [("operator", folder.demonstrations)]
     actors += [(f"after {NAMES[stage]}", folder.rollouts(stage)) for stage in STAGES]
     for who, place in actors:
-        rates = [stage_rate(read_episodes(place), stage) for stage in specification.episode.flags]
+        records = read_episodes(place, specification.episode.success_flag)
+        rates = [stage_rate(records, stage) for stage in specification.episode.flags]
         cells = [f"{percent(rate.value)}  ({rate.successes} of {rate.trials})" for rate in rates]
         table.add_row(who, *cells)
     return table

@@ -90,6 +90,41 @@ def test_discarded_episodes_are_no_trials(tmp_path: Path) -> None:
     assert (rate.successes, rate.trials) == (1, 2)
 
 
+def correct(folder: Path, *lines: dict[str, object]) -> None:
+    (folder / "labels.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def test_corrected_labels_count_and_the_recorded_ones_are_still_told(tmp_path: Path) -> None:
+    flags = {"grasped": True, "cut": True}
+    lines = [{"id": name, "seed": 1, "outcome": "success", "flags": flags} for name in "abc"]
+    lines[2] |= {"outcome": "failure", "recorded_outcome": "success"}  # as the episode node keeps it
+    (tmp_path / "episodes.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    earlier = {"stamp_ns": 1, "episode_id": "a", "outcome": "discard", "source": "x"}
+    correct(
+        tmp_path, earlier, {**earlier, "stamp_ns": 2, "outcome": "failure"}, {**earlier, "episode_id": "b"}
+    )
+    first, second, third = read_episode_log(tmp_path, success_flag="cut")
+    assert (first.outcome, first.recorded_outcome, first.corrected_by) == ("failure", "success", "x")
+    assert (third.outcome, third.recorded_outcome) == ("failure", "success") and not third.reached("cut")
+    assert first.reached("grasped") and not first.reached("cut") and not second.counted
+    assert stage_rate([first, second], "cut").trials == 1
+    correct(tmp_path, {**earlier, "outcome": "maybe"})
+    with pytest.raises(RunDataError, match=r"labels\.jsonl, line 1"):
+        read_episode_log(tmp_path)
+
+
+def test_the_report_shows_corrected_labels_beside_the_recorded_ones(
+    make_run: MakeRun, specification: TaskSpecification
+) -> None:
+    root = make_run("demonstrations", "online_rollouts")
+    record = read_episode_log(root / "online_rollouts")[0]
+    correction = {"stamp_ns": 1, "episode_id": record.episode_id, "outcome": "failure", "source": "x"}
+    correct(root / "online_rollouts", correction)
+    text = " ".join(write_report(root, specification).read_text().split())
+    assert f"policy after online RL, seed {record.seed}, from success to failure" in text
+    assert '<th scope="row">cut, online RL</th><td>1</td><td>6</td>' in text
+
+
 def test_a_half_written_last_line_is_dropped_and_a_broken_one_is_named(tmp_path: Path) -> None:
     good = json.dumps({"id": "a", "seed": 1, "outcome": "success"})
     path = tmp_path / "episodes.jsonl"

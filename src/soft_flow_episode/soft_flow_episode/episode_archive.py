@@ -8,10 +8,11 @@ from pathlib import Path
 from rosbags.rosbag2 import Reader
 
 from soft_flow_episode.bag_writer import BagWriter, bag_name
-from soft_flow_episode.durable_files import append_durably
+from soft_flow_episode.durable_files import append_durably, write_durably
 from soft_flow_episode.episode_plan import (
     DISCARD,
     LABELS,
+    LOG_NAME,
     EpisodeLine,
     EpisodePlan,
     OutputError,
@@ -19,6 +20,7 @@ from soft_flow_episode.episode_plan import (
     bag_seeds,
     leftovers,
     read_lines,
+    recorded_outcome,
 )
 from soft_flow_episode.label_log import LABELS_NAME, LabelLine
 
@@ -54,8 +56,8 @@ class EpisodeArchive:
             for path in leftovers(output)
         ]
         self._restore_lines()
-        corrections = read_lines(output, LABELS_NAME)
-        self._label_stamps = {line.get("episode_id"): int(line.get("stamp_ns", 0)) for line in corrections}
+        self._label_stamps = {name: stamp_ns for name, (stamp_ns, _) in self._corrections().items()}
+        self._show_corrections()
         lines = read_lines(output)
         plan.resume(lines, bag_seeds(output))
         if lines:
@@ -77,6 +79,27 @@ class EpisodeArchive:
             append_line(self._output, EpisodeLine(**json.loads(summary)))
             self.notes.append(f"restored the line of {path.name} in the log from its bag")
 
+    def _corrections(self) -> dict[str, tuple[int, str]]:
+        """Episode -> stamp and outcome of its newest correction."""
+        newest: dict[str, tuple[int, str]] = {}
+        for line in read_lines(self._output, LABELS_NAME):
+            name, stamp_ns = str(line.get("episode_id")), int(line.get("stamp_ns", 0))
+            if stamp_ns >= newest.get(name, (0, ""))[0]:
+                newest[name] = stamp_ns, str(line.get("outcome"))
+        return newest
+
+    def _show_corrections(self) -> None:
+        """Let `episodes.jsonl` say the labels that count, beside those that were recorded."""
+        corrections, lines, changed = self._corrections(), read_lines(self._output), False
+        for line in lines:
+            _, outcome = corrections.get(line["id"], (0, line["outcome"]))
+            if outcome != line["outcome"]:
+                line["recorded_outcome"], line["outcome"] = recorded_outcome(line), outcome
+                changed = True
+        if changed:
+            text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
+            write_durably(self._output / LOG_NAME, text.encode())
+
     def keep(
         self, line: EpisodeLine, messages: Sequence[tuple[int, bytes]], custom_data: Mapping[str, str]
     ) -> EpisodeLine:
@@ -93,7 +116,7 @@ class EpisodeArchive:
         append_line(self._output, line)
 
     def relabel(self, episode_id: str, outcome: str, source: str, stamp_ns: int) -> LabelLine:
-        """Correct the label of a finished episode; bag and line stay as they were recorded.
+        """Correct the label of a finished episode; its bag stays as it was recorded, its line says both.
 
         Args:
             episode_id: UUID.
@@ -106,7 +129,7 @@ class EpisodeArchive:
         """
         if outcome not in LABELS:
             raise OutputError(f"unknown outcome '{outcome}'; expected one of {', '.join(LABELS)}")
-        known = {line["id"]: line["outcome"] for line in read_lines(self._output)}
+        known = {line["id"]: recorded_outcome(line) for line in read_lines(self._output)}
         if known.get(episode_id, DISCARD) == DISCARD:
             state = "was discarded and is not kept" if episode_id in known else "is not finished or not there"
             raise OutputError(f"episode {episode_id} {state} in {self._output}; no label to correct")
@@ -114,6 +137,7 @@ class EpisodeArchive:
         line = LabelLine(stamp_ns, episode_id, outcome, source)
         append_durably(self._output / LABELS_NAME, line.to_json())
         self._label_stamps[episode_id] = stamp_ns
+        self._show_corrections()
         return line
 
     def bag_path(self, line: EpisodeLine) -> str:

@@ -1,7 +1,7 @@
 """Which episodes are still to be recorded into an output folder, and when to give up."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,12 @@ class EpisodeLine:
     """What `episodes.jsonl` says of an episode.
 
     Attributes:
-        outcome: success, failure or discard.
+        outcome: success, failure or discard; the corrected one if the label was corrected.
         missed: ticks without a valid action in time.
         latency: seconds from each tick to the release of its command; empty in lockstep.
         wall_seconds: reset and writing included.
         bag: name of its folder; None if it was not kept.
+        recorded_outcome: the outcome before the label was corrected; None if it never was.
     """
 
     id: str
@@ -42,6 +43,12 @@ class EpisodeLine:
     wall_seconds: float = 0.0
     bag: str | None = None
     grasp_assist: bool | None = None
+    recorded_outcome: str | None = None
+
+
+def recorded_outcome(line: Mapping[str, Any]) -> str:
+    """The outcome with which an episode was recorded, by its line of `episodes.jsonl`."""
+    return str(line.get("recorded_outcome") or line["outcome"])
 
 
 def read_lines(folder: Path, name: str = LOG_NAME) -> list[dict[str, Any]]:
@@ -99,7 +106,7 @@ class EpisodePlan:
     def resume(self, lines: Iterable[dict[str, Any]], seeds: Iterable[int] = ()) -> None:
         """Continue after the episodes of a folder; invalid ones of earlier runs are not held against it."""
         for line in lines:
-            self.valid += line["outcome"] != DISCARD
+            self.valid += recorded_outcome(line) != DISCARD
             self.next_seed = max(self.next_seed, int(line["seed"]) + 1)
         self.next_seed = max([self.next_seed, *(seed + 1 for seed in seeds)])
 

@@ -114,11 +114,45 @@ def test_a_corrected_label_is_a_line_beside_the_bags_which_stay_as_they_are(
 ) -> None:
     archive = EpisodeArchive(tmp_path, writer, plan())
     kept = archive.keep(line(2), [(50, b"\0\1\0\0")], {})
-    before = (tmp_path / "episodes.jsonl").read_bytes()
+    bag = {path.name: path.read_bytes() for path in Path(archive.bag_path(kept)).iterdir()}
     corrected = archive.relabel(kept.id, "failure", "episode/label", 7)
     text = '{"stamp_ns":7,"episode_id":"00000002-uuid","outcome":"failure","source":"episode/label"}'
     assert corrected.to_json() == text and (tmp_path / "labels.jsonl").read_text() == text + "\n"
-    assert (tmp_path / "episodes.jsonl").read_bytes() == before
+    assert {path.name: path.read_bytes() for path in Path(archive.bag_path(kept)).iterdir()} == bag
+
+
+def outcomes(folder: Path) -> list[tuple[str, str | None]]:
+    return [(entry["outcome"], entry["recorded_outcome"]) for entry in read_lines(folder)]
+
+
+def test_the_log_says_the_corrected_label_and_still_the_recorded_one(tmp_path: Path) -> None:
+    archive = EpisodeArchive(tmp_path, None, plan())
+    archive.keep(line(2), [], {})
+    archive.keep(line(3, "failure"), [], {})
+    archive.relabel(line(2).id, "failure", "x", 7)
+    assert outcomes(tmp_path) == [("failure", "success"), ("failure", None)]
+    archive.relabel(line(2).id, "discard", "x", 8)
+    archive.relabel(line(2).id, "success", "x", 9)  # what was recorded decides what can be corrected
+    assert outcomes(tmp_path) == [("success", "success"), ("failure", None)]
+
+
+def test_a_log_that_a_crash_left_behind_its_corrections_follows_when_it_is_opened(tmp_path: Path) -> None:
+    archive = EpisodeArchive(tmp_path, None, plan())
+    archive.keep(line(2), [], {})
+    log = (tmp_path / "episodes.jsonl").read_bytes()
+    archive.relabel(line(2).id, "failure", "x", 7)
+    (tmp_path / "episodes.jsonl").write_bytes(log)
+    EpisodeArchive(tmp_path, None, plan())
+    assert outcomes(tmp_path) == [("failure", "success")]
+
+
+def test_an_episode_that_was_corrected_to_discard_is_not_recorded_anew(tmp_path: Path) -> None:
+    archive = EpisodeArchive(tmp_path, None, plan())
+    archive.keep(line(2), [], {})
+    archive.relabel(line(2).id, "discard", "x", 7)
+    continued = plan()
+    EpisodeArchive(tmp_path, None, continued)
+    assert continued.valid == 1
 
 
 def test_a_later_correction_has_a_later_stamp_though_the_clock_was_set_back(tmp_path: Path) -> None:

@@ -208,7 +208,7 @@ def test_the_label_of_a_finished_episode_can_be_corrected(graph: Graph, tmp_path
     assert (tmp_path / "out" / "labels.jsonl").read_text() == corrections[0].data + "\n"
     told = json.loads(corrections[0].data)
     assert (told["episode_id"], told["outcome"]) == (request.episode_id, "failure")
-    assert log(tmp_path)[0]["outcome"] == "success"
+    assert (log(tmp_path)[0]["outcome"], log(tmp_path)[0]["recorded_outcome"]) == ("failure", "success")
     unknown = LabelEpisode.Request(episode_id="nobody", outcome="failure")
     answer = graph.call(LabelEpisode, topics.EPISODE_LABEL, unknown)
     assert not answer.success and "nobody is not finished or not there" in answer.message

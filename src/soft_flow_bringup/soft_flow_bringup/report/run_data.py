@@ -23,15 +23,18 @@ class RunData:
     state: RunState
     specification: TaskSpecification
 
+    def _read(self, folder: Path) -> list[EpisodeRecord]:
+        return read_episodes(folder, self.specification.episode.success_flag)
+
     @cached_property
     def demonstrations(self) -> list[EpisodeRecord]:
         """Episodes of the operator."""
-        return read_episodes(self.folder.demonstrations)
+        return self._read(self.folder.demonstrations)
 
     @cached_property
     def rollouts_by_stage(self) -> dict[str, list[EpisodeRecord]]:
         """Episodes of every learning stage's policy in lockstep, from the same starts."""
-        return {stage: read_episodes(self.folder.rollouts(stage)) for stage in STAGES}
+        return {stage: self._read(self.folder.rollouts(stage)) for stage in STAGES}
 
     @property
     def rolled_out(self) -> str:
@@ -48,12 +51,12 @@ class RunData:
     @cached_property
     def online(self) -> list[EpisodeRecord]:
         """Episodes that online RL learned from."""
-        return read_episodes(self.folder.online_episodes)
+        return self._read(self.folder.online_episodes)
 
     @cached_property
     def realtime(self) -> list[EpisodeRecord]:
         """Episodes at the pace of the wall clock."""
-        return read_episodes(self.folder.realtime)
+        return self._read(self.folder.realtime)
 
     @cached_property
     def loop(self) -> LoopLog | None:

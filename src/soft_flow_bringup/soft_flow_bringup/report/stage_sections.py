@@ -51,7 +51,7 @@ def success_section(run: RunData) -> Section:
     parts: list[Part] = [
         Drawing(plot_success_by_stage(rates), caption),
         Table(("goal, who acted", "successes", "trials", "rate", "95 % interval"), rows),
-        *(Paragraph(text) for text in _comparisons(run)),
+        *(Paragraph(text) for text in (*_comparisons(run), *_corrections(run))),
     ]
     lead = (
         f"An episode counts as {' and '.join(run.specification.episode.flags)} by what the simulated world "
@@ -81,6 +81,19 @@ def _comparisons(run: RunData) -> list[str]:
     absent = [stage for stage in STAGES if not any(r.counted for r in run.rollouts_by_stage[stage])]
     reasons = [f"No trial after {NAMES[stage]}: {run.why(rollouts_phase(stage))}" for stage in absent]
     return [part for part in (text, " ".join(reasons)) if part]
+
+
+def _corrections(run: RunData) -> list[str]:
+    """A sentence on labels that a person corrected, with those that were recorded; none without any."""
+    places = {OPERATOR: run.demonstrations, "online RL": run.online}
+    places |= {f"policy after {NAMES[stage]}": run.rollouts_by_stage[stage] for stage in STAGES}
+    texts = [
+        f"{who}, seed {record.seed}, from {record.recorded_outcome} to {record.outcome}"
+        for who, records in places.items()
+        for record in records
+        if record.recorded_outcome and record.recorded_outcome != record.outcome
+    ]
+    return [f"Labels that a person corrected, and that count here: {'; '.join(texts)}."] if texts else []
 
 
 def paired_differences(
