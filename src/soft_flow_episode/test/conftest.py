@@ -10,13 +10,14 @@ from soft_flow_contract.task_specification import TaskSpecification
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from fake_cell import Graph  # noqa: E402
+from arbiter_maker import make_arbiter  # noqa: E402
+from fake_cell import TASK_FILE, Graph  # noqa: E402
+
+from soft_flow_episode.arbiter import Arbiter  # noqa: E402
 
 # A law is about values, and this machine may be busy: no limit on the time of an example.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
-
-TASK_FILE = Path(__file__).parents[3] / "config" / "tasks" / "scissors.yaml"
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +37,13 @@ def graph() -> Iterator[Graph]:
         graph = Graph(domain)
         yield graph
         graph.close()
+
+
+@pytest.fixture
+def latch_file(tmp_path: Path) -> Path:
+    return tmp_path / "latch.json"
+
+
+@pytest.fixture
+def arbiter(latch_file: Path) -> Arbiter:
+    return make_arbiter(latch_file)
