@@ -26,10 +26,8 @@ class CriticConfig(StrictModel):
     heads: Annotated[int, Field(ge=1)] = 2
     mlp_ratio: Annotated[int, Field(ge=1)] = 2
     observation_tokens: Annotated[int, Field(ge=1)] = 2
-    frequencies: tuple[Annotated[float, Field(gt=0)], ...] = (
-        3.0,
-        9.0,
-    )  # of waves of proprioception, rad a deviation
+    # Of waves of proprioception, rad a deviation, such as 3 and 9 (see `fourier_features.py`).
+    frequencies: tuple[Annotated[float, Field(gt=0)], ...] = ()
     value: ValueConfig = ValueConfig()
 
     @model_validator(mode="after")
