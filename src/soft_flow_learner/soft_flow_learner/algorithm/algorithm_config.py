@@ -28,7 +28,7 @@ class Objective(StrictModel):
     """Weights of the actor's loss in a stage, and the learning rates."""
 
     q_weight: NotNegative = 1.0  # lambda before it is normalized by mean |Q|; 0: the control
-    beta: NotNegative = 10.0  # of the likelihood of data, nats a dimension
+    beta: NotNegative = 30.0  # of the likelihood of data, nats a dimension
     box_weight: NotNegative = 1.0  # of the squared distance of sampled actions from the box [-1, 1]
     entropy_weight: NotNegative = 0.0  # alpha, of log pi of the policy's own chunks
     failure_weight: NotNegative = 0.0  # of the likelihood of chunks from episodes that failed

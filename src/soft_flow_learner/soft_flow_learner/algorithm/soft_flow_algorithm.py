@@ -56,7 +56,7 @@ class SoftFlow(nn.Module):
         self.compute = ALONE
 
     def critic_input(self, proprioception: Tensor, image_features: Tensor) -> Tensor:
-        """What the critic sees: proprioception, normalized (and its waves), and the actor's image features."""
+        """What the critic sees: normalized proprioception (and its waves), and the actor's image features."""
         normalized = self.scale.normalize(proprioception)
         seen = fourier_features(normalized, self.config.critic.frequencies)
         return torch.cat((seen, image_features.detach()), dim=1)
