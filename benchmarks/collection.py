@@ -11,7 +11,7 @@ from pathlib import Path
 import mujoco
 import numpy as np
 from figures import Figure, write_results
-from graph_runs import StageError
+from graph_runs import StageError, exit_status
 from machine_time import ProcessorTime
 from numpy.typing import NDArray
 from rich.console import Console
@@ -187,7 +187,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line; 0 done, 1 the graph did not run, 130 interrupted."""
+    """Command line; returns the exit status, see `exit_status`."""
     parser = argparse.ArgumentParser(prog="soft-flow bench collection", description=__doc__)
     add = parser.add_argument
     add("--episodes", type=int, default=12, help="timed episodes (default %(default)s)")
@@ -195,15 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--output", type=Path, default=Path("runs/bench-collection"), help="folder (default %(default)s)")
     options = parser.parse_args(arguments)
     options.output = options.output.absolute()
-    try:
-        run(options, Console())
-    except StageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    return 0
+    return exit_status(lambda: run(options, Console()))
 
 
 if __name__ == "__main__":

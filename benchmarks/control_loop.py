@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from figures import RESULTS, Figure, write_results
-from graph_runs import StageError, run_stage
+from graph_runs import StageError, exit_status, run_stage
 from machine_time import ProcessorTime
 from rich.console import Console
 
@@ -188,7 +188,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line; 0 done, 1 the graph did not run, 130 interrupted."""
+    """Command line; returns the exit status, see `exit_status`."""
     parser = argparse.ArgumentParser(prog="soft-flow bench control_loop", description=__doc__)
     add = parser.add_argument
     add("--minutes", type=float, default=10.0, help="with the policy in charge (default %(default)g)")
@@ -197,15 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--task", default="scissors", help="task in config/tasks (default %(default)s)")
     options = parser.parse_args(arguments)
     options.output = options.output.absolute()
-    try:
-        run(options, Console())
-    except StageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    return 0
+    return exit_status(lambda: run(options, Console()))
 
 
 if __name__ == "__main__":

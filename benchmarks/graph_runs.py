@@ -1,6 +1,8 @@
 """Episode stages as benchmarks run them: with lines of progress, to the end or not at all."""
 
+import sys
 import time
+from collections.abc import Callable
 
 from rich.console import Console
 
@@ -12,6 +14,19 @@ LINE_INTERVAL = 20.0  # s between lines of progress
 
 class StageError(RuntimeError):
     """A stage ended without its episodes; the message says where its log is."""
+
+
+def exit_status(run: Callable[[], None]) -> int:
+    """Run a benchmark of graphs to its end; 0 done, 1 a graph did not run, 130 interrupted."""
+    try:
+        run()
+    except StageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return 0
 
 
 def run_stage(stage: EpisodeStage, graphs: int, console: Console) -> list[EpisodeRecord]:

@@ -16,7 +16,7 @@ import numpy as np
 import yaml
 from control_loop import prepare_policy, run_loop
 from figures import Figure, write_results
-from graph_runs import StageError
+from graph_runs import StageError, exit_status
 from online_loop_figures import (
     STOPPED,
     LoopTicks,
@@ -163,7 +163,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line; 0 done, 1 a graph did not run, 130 interrupted."""
+    """Command line; returns the exit status, see `exit_status`."""
     parser = argparse.ArgumentParser(prog="soft-flow bench online_loop", description=__doc__)
     add = parser.add_argument
     add(
@@ -181,15 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--task", default="scissors", help="task in config/tasks (default %(default)s)")
     options = parser.parse_args(arguments)
     options.output = options.output.absolute()
-    try:
-        run(options, Console())
-    except StageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    return 0
+    return exit_status(lambda: run(options, Console()))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+from graph_runs import StageError, exit_status  # noqa: E402
 from online_loop_figures import (  # noqa: E402
     LoopTicks,
     Takeover,
@@ -65,3 +66,17 @@ def test_weights_that_took_longer_than_a_second_do_not_reach_the_goal() -> None:
     _, longest, _ = weights_figures([Takeover(1, 1001.0, 0.3), Takeover(2, 1008.0, 1.2)], ticks([]), 5.0)
     assert (longest.value, longest.holds) == (1.2, False)
     assert weights_figures([], ticks([]), 5.0) == []
+
+
+@pytest.mark.parametrize(
+    ("problem", "status", "told"),
+    [(StageError("a.log"), 1, "a.log"), (KeyboardInterrupt(), 130, "interrupted")],
+)
+def test_a_benchmark_that_ends_early_says_why_by_its_status(
+    problem: BaseException, status: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run() -> None:
+        raise problem
+
+    assert exit_status(run) == status and told in capsys.readouterr().err
+    assert exit_status(lambda: None) == 0

@@ -18,6 +18,7 @@ from soft_flow_policy.conditioner import TransformerLayer
 from soft_flow_policy.flow import ConditionalFlow, FlowConfig
 from soft_flow_policy.policy import ChunkSample, FlowPolicy
 from soft_flow_policy.policy_config import FlowPolicyConfig
+from soft_flow_policy.transformed_normal import draw_noise
 
 STEPS = 10
 FREQUENCIES = 8  # of the embedding of time
@@ -113,8 +114,7 @@ class FlowMatchingPolicy(FlowPolicy):
     ) -> ChunkSample:
         """See FlowPolicy; the log density is unknown, NaN."""
         if noise is None:
-            shape = (len(context), self.length, self.dimension)
-            noise = torch.randn(shape, generator=generator, dtype=context.dtype, device=context.device)
+            noise = draw_noise(context, self.length, self.dimension, generator)
         chunk = self._field.sample(context, noise * temperature)
         if previous_action is not None:
             chunk = self.denoiser(chunk, self.normalizer.to_model(previous_action))

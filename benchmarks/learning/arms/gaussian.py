@@ -1,6 +1,5 @@
 """A Gaussian chunk policy with the same critic: what the flow is worth."""
 
-import math
 from typing import cast
 
 import torch
@@ -13,11 +12,12 @@ from soft_flow_policy.conditioner import TransformerLayer
 from soft_flow_policy.flow import SMALLEST_DEVIATION, ConditionalFlow, FlowConfig
 from soft_flow_policy.policy import FlowPolicy
 from soft_flow_policy.policy_config import FlowPolicyConfig
+from soft_flow_policy.transformed_normal import TransformedNormal
 
 LOG_DEVIATION_RANGE = 5.0  # bound on |log deviation| relative to the data's
 
 
-class GaussianChunk(nn.Module):
+class GaussianChunk(TransformedNormal):
     """N(mean(c), diag(deviation(c)^2)) over chunks (T, A), with the interface of `ConditionalFlow`.
 
     Its layers are as many and as wide as the flow's, over one token a time step; mean and log deviation
@@ -26,8 +26,8 @@ class GaussianChunk(nn.Module):
 
     def __init__(self, config: FlowConfig, length: int, dimension: int, context_width: int) -> None:
         """A policy over chunks (length T, dimension A)."""
-        super().__init__()
-        self.length, self.dimension, self.context_width = length, dimension, context_width
+        super().__init__(length, dimension)
+        self.context_width = context_width
         self.tokens = nn.Parameter(0.1 * torch.randn(length, config.width))
         self.layers = nn.ModuleList(
             TransformerLayer(config.width, config.heads, config.mlp_ratio) for _ in range(config.blocks)
@@ -63,39 +63,14 @@ class GaussianChunk(nn.Module):
         return self.centre + mean * self.log_spread.exp(), self.log_spread + bounded
 
     def forward(self, chunk: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        """See ConditionalFlow."""
+        """See TransformedNormal."""
         mean, log_deviation = self._mean_and_log_deviation(context)
         return (chunk - mean) * torch.exp(-log_deviation), -log_deviation.sum(dim=(-2, -1))
 
     def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        """See ConditionalFlow."""
+        """See TransformedNormal."""
         mean, log_deviation = self._mean_and_log_deviation(context)
         return mean + z * log_deviation.exp(), log_deviation.sum(dim=(-2, -1))
-
-    def base_log_prob(self, z: Tensor) -> Tensor:
-        """See ConditionalFlow."""
-        constant = 0.5 * self.length * self.dimension * math.log(2 * math.pi)
-        return -0.5 * z.square().sum(dim=(-2, -1)) - constant
-
-    def log_prob(self, chunk: Tensor, context: Tensor) -> Tensor:
-        """See ConditionalFlow."""
-        z, log_det = self(chunk, context)
-        return self.base_log_prob(z) + log_det
-
-    def sample(
-        self,
-        context: Tensor,
-        temperature: float | Tensor = 1.0,
-        noise: Tensor | None = None,
-        generator: torch.Generator | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """See ConditionalFlow."""
-        if noise is None:
-            shape = (*context.shape[:-1], self.length, self.dimension)
-            noise = torch.randn(shape, generator=generator, dtype=context.dtype, device=context.device)
-        z = noise * temperature
-        chunk, log_det = self.inverse(z, context)
-        return chunk, self.base_log_prob(z) - log_det
 
 
 def make_policy(config: FlowPolicyConfig, specification: TaskSpecification) -> FlowPolicy:

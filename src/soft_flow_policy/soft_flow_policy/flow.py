@@ -4,7 +4,6 @@ SOFT-FLOW (arXiv 2602.09580): stacked blocks, each an affine transformation of a
 conditioned on the observation. Chunks here are in model space, see `action_normalizer.py`.
 """
 
-import math
 from itertools import groupby
 from typing import Annotated, Literal, cast
 
@@ -18,6 +17,7 @@ from soft_flow_policy.coupling import CouplingBlock
 from soft_flow_policy.coupling_pass import OrderPass
 from soft_flow_policy.masks import cut, cycle_masks, join
 from soft_flow_policy.small_attention import has_written_out_gradient
+from soft_flow_policy.transformed_normal import TransformedNormal
 
 SMALLEST_DEVIATION = 1e-3  # model space; of data that training adds no noise to
 
@@ -41,8 +41,8 @@ class FlowConfig(StrictModel):
         return self
 
 
-class ConditionalFlow(nn.Module):
-    """pi(a | c) = N(f(a; c); 0, I) |det df/da| for chunks a (T, A) and a context c.
+class ConditionalFlow(TransformedNormal):
+    """pi(a | c) = N(f(a; c); 0, I) |det df/da| for chunks a (T, A) and a context c, f a stack of couplings.
 
     Example:
         >>> flow = ConditionalFlow(FlowConfig(), length=16, dimension=23, context_width=128)
@@ -58,8 +58,8 @@ class ConditionalFlow(nn.Module):
         Raises:
             ValueError: no masks exist for this shape.
         """
-        super().__init__()
-        self.length, self.dimension, self.context_width = length, dimension, context_width
+        super().__init__(length, dimension)
+        self.context_width = context_width
         self.log_scale = nn.Parameter(torch.zeros(length, dimension))
         self.bias = nn.Parameter(torch.zeros(length, dimension))
         blocks = [
@@ -119,7 +119,7 @@ class ConditionalFlow(nn.Module):
         return torch.cat([scale.flatten(-2) for scale in log_scales], dim=-1).sum(-1) + static
 
     def forward(self, chunk: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        """Chunk (..., T, A) and context (..., C) to the base z (..., T, A) and log|det dz/da| (...)."""
+        """See TransformedNormal."""
         steps = list(zip(self._blocks(), self._modulations(context), strict=True))
         z, log_scales = self._order(chunk, even_first=True), []
         for axis, run in groupby(steps, lambda step: step[0].mask.axis):
@@ -132,7 +132,7 @@ class ConditionalFlow(nn.Module):
         return self._order(z, even_first=False), self._log_det(log_scales, chunk.shape[:-2])
 
     def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        """Base z (..., T, A) and context (..., C) to the chunk (..., T, A) and log|det da/dz| (...)."""
+        """See TransformedNormal."""
         steps = list(zip(self._blocks(), self._modulations(context), strict=True))
         chunk = (self._order(z, even_first=True) - self.bias) * torch.exp(-self.log_scale)
         log_scales = []
@@ -156,36 +156,3 @@ class ConditionalFlow(nn.Module):
         log_scale = -0.5 * torch.log(rows.var(0, correction=0) + max(sigma, SMALLEST_DEVIATION) ** 2)
         self.log_scale.copy_(log_scale)
         self.bias.copy_(-rows.mean(0) * log_scale.exp())
-
-    def base_log_prob(self, z: Tensor) -> Tensor:
-        """Log N(z; 0, I), (B, T, A) to (B,)."""
-        return -0.5 * z.square().sum(dim=(-2, -1)) - 0.5 * self.length * self.dimension * math.log(
-            2 * math.pi
-        )
-
-    def log_prob(self, chunk: Tensor, context: Tensor) -> Tensor:
-        """Exact log density (...) of chunks (..., T, A), in nats, model space."""
-        z, log_det = self(chunk, context)
-        return self.base_log_prob(z) + log_det
-
-    def sample(
-        self,
-        context: Tensor,
-        temperature: float | Tensor = 1.0,
-        noise: Tensor | None = None,
-        generator: torch.Generator | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Chunks (..., T, A) for contexts (..., C), and their exact log density (...) at temperature 1.
-
-        Args:
-            context: (..., C).
-            temperature: factor on the base variable z.
-            noise: (..., T, A) standard normal noise; drawn if None.
-            generator: draws the noise.
-        """
-        if noise is None:
-            shape = (*context.shape[:-1], self.length, self.dimension)
-            noise = torch.randn(shape, generator=generator, dtype=context.dtype, device=context.device)
-        z = noise * temperature
-        chunk, log_det = self.inverse(z, context)
-        return chunk, self.base_log_prob(z) - log_det
