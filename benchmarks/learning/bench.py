@@ -27,8 +27,8 @@ from learning.comparison_figures import (
     rate_figures,
 )
 from learning.comparison_plot import plot_comparison
-from learning.experiment import demonstration_file
 from learning.experiment_config import BUDGETS
+from learning.learning_task import demonstration_file
 from learning.whole_file import write_json, write_whole
 from soft_flow_learner.errors import LearnerError
 from soft_flow_learner.training.compute import DEVICES

@@ -6,10 +6,9 @@ It may be killed at any time and called again; what it finds out does not depend
 import json
 import time
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache, cached_property
-from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -22,6 +21,7 @@ from learning.episode_file import load_episodes, save_episodes
 from learning.evaluation import Evaluator, success
 from learning.experiment_config import ExperimentConfig
 from learning.experiment_folder import STAGES, ExperimentFolder, Position, ProgressLog
+from learning.experiment_result import experiment_result
 from learning.imitation_updates import ImitationUpdates, fit_normalizers
 from learning.learning_task import FIRST_ROLLOUT, ROLLOUTS_A_SEED, LearningTask
 from learning.shared_imitation import SharedImitation
@@ -108,7 +108,11 @@ class Experiment:
                 self._policy = work.average
                 self._share(work.average)
         self._log.close()
-        result = self._result(stages)
+        updates = {stage: self._updates(stage) for stage in stages}
+        rounds = self.config.rounds if "online" in stages else 0
+        result = experiment_result(
+            self.arm.name, self.seed, updates, self._demonstrations, self.folder, rounds
+        )
         write_json(self.folder.path / "timing.json", self.position.seconds)
         write_json(self.folder.result, result)
         return result
@@ -295,31 +299,3 @@ class Experiment:
         rates = {flag: success(result, flag) for flag in self.task.specification.episode.flags}
         self._log.write(self.position, {"evaluation": rates})
         print(f"{self.arm.name} {self.seed} {stage}: {rates}", flush=True)
-
-    # -- what came of it -------------------------------------------------------------------------------------
-
-    def _result(self, stages: Sequence[str]) -> dict[str, Any]:
-        evaluated = [stage for stage in stages if stage != "warmup"]
-        rounds = self.config.rounds if "online" in stages else 0
-        rollouts = [_counts(load_episodes(self.folder.rollouts(number))) for number in range(rounds)]
-        return {
-            "arm": self.arm.name,
-            "seed": self.seed,
-            "updates": {stage: self._updates(stage) for stage in stages},
-            "demonstrations": _counts(self._demonstrations),
-            "rollouts": rollouts,
-            "evaluations": {
-                stage: json.loads(self.folder.evaluation(stage).read_text(encoding="utf-8"))
-                for stage in evaluated
-            },
-        }
-
-
-def _counts(episodes: Sequence[Episode]) -> Mapping[str, int]:
-    successes = sum(episode.record.outcome == "success" for episode in episodes)
-    return {"episodes": len(episodes), "successes": successes}
-
-
-def demonstration_file(root: Path, seed: int) -> Path:
-    """Where the demonstrations of a seed lie, for all arms."""
-    return root / "demonstrations" / f"{seed}.safetensors"

@@ -36,6 +36,11 @@ class LearningTask(Protocol):
         ...
 
 
+def demonstration_file(root: Path, seed: int) -> Path:
+    """Where the demonstrations of a seed lie, for all arms."""
+    return root / "demonstrations" / f"{seed}.safetensors"
+
+
 def demonstrations(task: LearningTask, path: Path, count: int, seed: int) -> list[Episode]:
     """The demonstrations of a seed: those in the file `path`, recorded first if it is not there.
 

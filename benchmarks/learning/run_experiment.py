@@ -12,10 +12,10 @@ os.environ.setdefault("LP_NUM_THREADS", "0")  # of Mesa's software renderer: as 
 import torch
 
 from learning.arms import ARMS
-from learning.experiment import Experiment, demonstration_file
+from learning.experiment import Experiment
 from learning.experiment_config import BUDGETS, load_config
 from learning.experiment_folder import ExperimentFolder
-from learning.learning_task import demonstrations
+from learning.learning_task import demonstration_file, demonstrations
 from learning.tasks import TASKS, budget_file, make_task
 from soft_flow_contract.errors import ContractError
 from soft_flow_learner.errors import LearnerError
