@@ -141,6 +141,17 @@ def test_the_status_of_a_program_is_the_status_of_its_verb(tmp_path: Path, progr
     assert run_to_end([sys.executable, "-S", "-c", program], tmp_path) == status
 
 
+@pytest.mark.parametrize(("given", "expected"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_of_a_program_sleep_while_they_wait_unless_the_caller_wants_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str | None, expected: str
+) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if given:
+        monkeypatch.setenv("OMP_WAIT_POLICY", given)
+    program = f"import os; assert os.environ['OMP_WAIT_POLICY'] == '{expected}'"
+    assert run_to_end([sys.executable, "-S", "-c", program], tmp_path) == 0
+
+
 def test_the_test_verb_passes_its_selection_to_pytest() -> None:
     arguments = parse(["test", "-k", "flow and not slow", "-x", "src/soft_flow_policy"])
     passed_on = pytest_arguments(arguments)

@@ -5,10 +5,9 @@ import pytest
 
 from soft_flow_bringup.demo_budget import (
     LEARNING_SHARES,
+    LEAST_EPISODES,
     LEAST_TRAINING,
     REPORT,
-    TRAINING_READ,
-    TRAINING_START_UP,
     DemoBudget,
     recent_pace,
     seconds_a_tick,
@@ -22,14 +21,42 @@ BUDGET = DemoBudget(total=1200, rollouts=20, realtime=24, max_steps=240, dt=0.05
 def test_the_phases_together_do_not_exceed_the_total() -> None:
     spent, pace = 250.0, 0.025
     learning = BUDGET.learning(spent, pace, demonstrations=40)
-    after = spent + sum(learning.values()) + TRAINING_START_UP + 3 * 40 * TRAINING_READ
+    after = spent + sum(learning.values()) + BUDGET.training_start_up(40)
     after += BUDGET.online_start_up(40) + 3 * BUDGET.rollouts_needed(pace)
     assert after + BUDGET.realtime_needed + REPORT <= 1200 + 1e-6
-    assert learning["imitation"] > 200 and list(learning) == ["imitation", "warmup", "offline", "online"]
+    assert list(learning) == ["imitation", "warmup", "offline", "online"]
 
 
 def test_the_shares_of_learning_add_up() -> None:
     assert sum(LEARNING_SHARES.values()) == pytest.approx(1.0)
+
+
+def test_imitation_gets_most_of_the_time_to_learn_and_a_third_of_a_short_demos_time_after_collection() -> (
+    None
+):
+    # Measured on two cores: 124 s for 40 demonstrations by two graphs, 37 ms a tick of each.
+    for minutes, least in ((20, 400), (14, 180)):
+        budget = DemoBudget(60 * minutes, 20, 24, 240, 0.05, 2)
+        learning = budget.learning(124, 0.037, 40)
+        assert learning["imitation"] > 2 * sum(list(learning.values())[1:])
+        assert learning["imitation"] > least
+
+
+def test_the_stages_after_imitation_get_as_long_as_their_curves_need_in_a_short_demo() -> None:
+    learning = DemoBudget(840, 20, 24, 240, 0.05, 2).learning(124, 0.037, 40)
+    # With cached features twenty updates of a batch of 64 a second, on two cores.
+    assert 20 * learning["warmup"] > 250 and 20 * learning["offline"] > 400
+
+
+def test_a_short_demo_still_acts_a_round_or_more_online_whatever_came_before() -> None:
+    budget = DemoBudget(840, 20, 24, 240, 0.05, 2)
+    learning = budget.learning(124, 0.037, 40)
+    spent = 124 + sum(learning[stage] for stage in ("imitation", "warmup", "offline"))
+    spent += budget.training_start_up(40) + 2 * budget.rollouts_needed(0.037)
+    seconds = budget.online_limit(spent, 0.037, 40) - budget.online_start_up(40)
+    assert seconds == pytest.approx(learning["online"])
+    assert budget.online_plan(seconds, 0.037, 15.0).episodes >= LEAST_EPISODES
+    assert budget.online_plan(seconds + 70, 0.037, 15.0).episodes >= 3 * LEAST_EPISODES  # the usual reserve
 
 
 def test_slow_collection_leaves_less_time_for_learning() -> None:
