@@ -120,16 +120,7 @@ def unpack_weights(
         WeightsError: another hash, no safetensors, a missing or unknown tensor, another shape or type, or a
             number that is not finite.
     """
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != sha256:
-        raise WeightsError(
-            f"SHA-256: expected {sha256 or '(none)'}, got {digest} of {len(data)} bytes; "
-            "they were damaged on the way, send them again"
-        )
-    try:
-        state = safetensors.torch.load(data)
-    except (safetensors.SafetensorError, KeyError) as error:  # KeyError: a type that PyTorch does not have
-        raise WeightsError(f"{len(data)} bytes that are not safetensors: {error}") from error
+    state = _verified(data, sha256)
     critic = {
         name.removeprefix(CRITIC_PREFIX): state.pop(name)
         for name in list(state)
@@ -144,6 +135,20 @@ def unpack_weights(
     if misfit is not None:
         raise WeightsError(f"critic: {misfit}; begin with a checkpoint of this release and configuration")
     return UnpackedWeights(state, critic)
+
+
+def _verified(data: bytes, sha256: str) -> dict[str, Tensor]:
+    """The tensors in `data` if it has this hash; arguments and errors as of `unpack_weights`."""
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != sha256:
+        raise WeightsError(
+            f"SHA-256: expected {sha256 or '(none)'}, got {digest} of {len(data)} bytes; "
+            "they were damaged on the way, send them again"
+        )
+    try:
+        return safetensors.torch.load(data)
+    except (safetensors.SafetensorError, KeyError) as error:  # KeyError: a type that PyTorch does not have
+        raise WeightsError(f"{len(data)} bytes that are not safetensors: {error}") from error
 
 
 def find_misfit(state: Mapping[str, Tensor], own_state: Mapping[str, Tensor]) -> str | None:
