@@ -1,20 +1,16 @@
 """Files that are there whole or not at all, whenever the process is killed."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+from soft_flow_contract.durable_files import write_durably
+
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write `data` beside `path`, then rename it there."""
+    """Write `data` to `path`, whose folder is made if there is none."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    with part.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    write_durably(path, data)
 
 
 def write_json(path: Path, value: Any) -> None:

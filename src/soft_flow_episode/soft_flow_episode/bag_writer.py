@@ -9,7 +9,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-from soft_flow_episode.durable_files import sync_file, sync_folder
+from soft_flow_contract.durable_files import sync_file, sync_folder
 from soft_flow_episode.episode_plan import RECORDING, OutputError
 
 TRANSITION_TYPE = "soft_flow_msgs/msg/Transition"

@@ -4,8 +4,8 @@ import json
 import os
 from pathlib import Path
 
+from soft_flow_contract.durable_files import write_durably
 from soft_flow_contract.errors import ContractError
-from soft_flow_episode.durable_files import write_durably
 
 
 class LatchError(ContractError):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from rosbags.rosbag2 import Reader
 
+from soft_flow_contract.durable_files import append_durably, write_durably
 from soft_flow_episode.bag_writer import BagWriter, bag_name
-from soft_flow_episode.durable_files import append_durably, write_durably
 from soft_flow_episode.episode_plan import (
     DISCARD,
     LABELS,

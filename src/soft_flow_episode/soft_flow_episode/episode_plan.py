@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from soft_flow_contract.durable_files import append_durably
 from soft_flow_contract.errors import ContractError
-from soft_flow_episode.durable_files import append_durably
 
 LOG_NAME = "episodes.jsonl"
 RECORDING = ".recording"

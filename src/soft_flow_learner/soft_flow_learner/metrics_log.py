@@ -1,11 +1,12 @@
 """Metrics of a run: one JSON line an update, and the same as TensorBoard scalars."""
 
 import json
-import os
 from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 from typing_extensions import Self
+
+from soft_flow_contract.durable_files import write_durably
 
 TENSORBOARD_INTERVAL = 10  # updates
 FLUSH_INTERVAL = 50
@@ -79,9 +80,7 @@ def _cut(path: Path, update: int) -> None:
     """Drop the lines beyond `update` updates, and a torn one, in one step: nothing else can be lost."""
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     kept = [line for line in lines if _update_of(line) <= update]
-    partial = path.with_suffix(".partial")
-    partial.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-    os.replace(partial, path)
+    write_durably(path, "".join(f"{line}\n" for line in kept).encode())
 
 
 def _update_of(line: str) -> float:

@@ -11,7 +11,6 @@ policy/                      the averaged policy when the stage ends (of imitati
 """
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from soft_flow_contract.durable_files import write_durably
 from soft_flow_contract.strict_model import StrictModel, describe
 from soft_flow_contract.task_specification import TaskSpecification
 from soft_flow_learner.algorithm.critic_state import CRITIC_WEIGHTS
@@ -111,12 +111,7 @@ class RunFolder:
         """Write run.json, whole or not at all."""
         if not self.writes:
             return
-        temporary = self._record.with_suffix(".partial")
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(record.model_dump_json(indent=1))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self._record)
+        write_durably(self._record, record.model_dump_json(indent=1).encode())
 
     def read_record(self) -> RunRecord:
         """Read run.json.

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ import safetensors.torch
 from pydantic import Field, ValidationError
 from torch import Tensor
 
+from soft_flow_contract.durable_files import sync_folder, write_durably
 from soft_flow_contract.errors import ContractError, SpecificationError
 from soft_flow_contract.strict_model import StrictModel, describe
 from soft_flow_contract.task_specification import TaskSpecification
@@ -104,22 +104,6 @@ def load_state(policy: FlowPolicy, state: Mapping[str, Tensor], source: str) -> 
     policy.load_state_dict(dict(state))
 
 
-def _write_durably(path: Path, data: bytes) -> FileRecord:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    return FileRecord(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _contents(
     policy: FlowPolicy, files: Mapping[str, Mapping[str, Tensor]], critic: bytes | None
 ) -> dict[str, bytes]:
@@ -167,7 +151,12 @@ def save_checkpoint(
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
-        records = {name: _write_durably(folder / name, data) for name, data in contents.items()}
+        for name, data in contents.items():
+            write_durably(folder / name, data)
+        records = {
+            name: FileRecord(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
+            for name, data in contents.items()
+        }
         manifest = Manifest(
             format=FORMAT,
             version=version,
@@ -179,8 +168,7 @@ def save_checkpoint(
             files=records,
             extra=dict(extra or {}),
         )
-        _write_durably(folder / MANIFEST, manifest.model_dump_json(indent=1).encode())
-        _sync_folder(folder)
+        write_durably(folder / MANIFEST, manifest.model_dump_json(indent=1).encode())
         folder.chmod(0o755)
         replace_folder(folder, path)
     except BaseException:
@@ -195,7 +183,7 @@ def replace_folder(folder: Path, path: Path) -> None:
     if path.exists():
         path.rename(aside)
     folder.rename(path)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
     if aside.exists():
         shutil.rmtree(aside)
 

@@ -1,11 +1,11 @@
 """Versions of the weights that a learner publishes: they rise over all its starts, whatever is lost."""
 
-import os
 import uuid
 from pathlib import Path
 
 from pydantic import Field, ValidationError
 
+from soft_flow_contract.durable_files import write_durably
 from soft_flow_contract.strict_model import StrictModel, describe
 from soft_flow_learner.errors import ResumeError
 
@@ -59,7 +59,8 @@ class WeightsVersions:
         if self._ahead is None:
             self._ahead = self._begin(updates)
         published = Published(run_id=self.run_id, version=updates + self._ahead, updates=updates)
-        self._write(published)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        write_durably(self._path, published.model_dump_json().encode())
         self.version = published.version
         return published.version
 
@@ -84,12 +85,3 @@ class WeightsVersions:
         except ValidationError as error:
             reason = describe(error, Published, str(self._path))
             raise ResumeError(f"{reason}; remove the file, and the run goes on as another one") from error
-
-    def _write(self, published: Published) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._path.with_suffix(".partial")
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(published.model_dump_json())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, self._path)
