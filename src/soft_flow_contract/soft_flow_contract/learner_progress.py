@@ -1,18 +1,17 @@
 """What a learner says of itself: to those who send it transitions, and to those who wait for it."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from soft_flow_contract.errors import ContractError
-from soft_flow_contract.strict_model import StrictModel, describe
+from soft_flow_contract.strict_model import TopicModel
 
 REMEMBERED_EPISODES = 64  # of which a progress tells
 
 Count = Annotated[int, Field(ge=0)]
 
 
-class LearnerProgress(StrictModel):
+class LearnerProgress(TopicModel):
     """The JSON on `learner/progress` (latched); published at the start, and then whenever it changes.
 
     `episodes`, `missing` and `settled` speak of the last 64 episodes that arrived (and of those under way),
@@ -34,6 +33,8 @@ class LearnerProgress(StrictModel):
             the first.
     """
 
+    TOPIC: ClassVar[str] = "learner/progress"
+
     received: Count
     committed_episodes: Count
     dropped: Count
@@ -46,19 +47,3 @@ class LearnerProgress(StrictModel):
     problem: str = ""
     weights_run: str = ""
     weights_version: Count | None = None
-
-    def to_json(self) -> str:
-        """The text to publish."""
-        return self.model_dump_json()
-
-    @classmethod
-    def from_json(cls, text: str) -> "LearnerProgress":
-        """Read the published text.
-
-        Raises:
-            ContractError: naming each field that does not fit.
-        """
-        try:
-            return cls.model_validate_json(text)
-        except ValidationError as error:
-            raise ContractError(describe(error, cls, "learner/progress")) from error

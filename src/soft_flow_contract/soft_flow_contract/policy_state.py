@@ -1,16 +1,15 @@
 """What a policy says of its weights: to those who wait until new ones are about to act."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from soft_flow_contract.errors import ContractError
-from soft_flow_contract.strict_model import StrictModel, describe
+from soft_flow_contract.strict_model import TopicModel
 
 Version = Annotated[int, Field(ge=0)]
 
 
-class PolicyState(StrictModel):
+class PolicyState(TopicModel):
     """The JSON on `policy/state` (latched); published when a checkpoint is served, and whenever it changes.
 
     A run and a version together name weights, see `PolicyWeights`; a version is None where there are none.
@@ -21,6 +20,8 @@ class PolicyState(StrictModel):
         refused_run, refused_version: of those that were refused last, and
         refusal: why; empty if none were.
     """
+
+    TOPIC: ClassVar[str] = "policy/state"
 
     run: str = ""
     version: Version | None = None
@@ -38,19 +39,3 @@ class PolicyState(StrictModel):
     def refuses(self, run: str, version: int) -> bool:
         """Whether these weights were refused."""
         return bool(self.refusal) and (self.refused_run, self.refused_version) == (run, version)
-
-    def to_json(self) -> str:
-        """The text to publish."""
-        return self.model_dump_json()
-
-    @classmethod
-    def from_json(cls, text: str) -> "PolicyState":
-        """Read the published text.
-
-        Raises:
-            ContractError: naming each field that does not fit.
-        """
-        try:
-            return cls.model_validate_json(text)
-        except ValidationError as error:
-            raise ContractError(describe(error, cls, "policy/state")) from error

@@ -3,13 +3,13 @@
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, ClassVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 from typing_extensions import Self
 
-from soft_flow_contract.errors import SpecificationError
+from soft_flow_contract.errors import ContractError, SpecificationError
 
 
 class StrictModel(BaseModel):
@@ -45,6 +45,28 @@ def describe(error: ValidationError, model: type[BaseModel], source: str) -> str
             text = f"unknown key; {hint}"
         lines.append(f"{source}: {place}: {text}")
     return "\n".join(lines)
+
+
+class TopicModel(StrictModel):
+    """A strict model that is published as JSON text on the topic `TOPIC`."""
+
+    TOPIC: ClassVar[str]
+
+    def to_json(self) -> str:
+        """The text to publish."""
+        return self.model_dump_json()
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read the published text.
+
+        Raises:
+            ContractError: naming each field that does not fit.
+        """
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            raise ContractError(describe(error, cls, cls.TOPIC)) from error
 
 
 class YamlModel(StrictModel):

@@ -2,6 +2,9 @@
 
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
+from soft_flow_contract.learner_progress import LearnerProgress
+from soft_flow_contract.policy_state import PolicyState
+
 ARM_JOINT_STATES = "arm/joint_states"
 ARM_CURRENT_POSE = "arm/current_pose"
 ARM_TARGET_POSE = "arm/target_pose"
@@ -12,7 +15,7 @@ OBSERVATION = "observation"
 ACTION_CHUNK = "policy/action_chunk"
 POLICY_HEARTBEAT = "policy/heartbeat"
 POLICY_WEIGHTS = "policy/weights"
-POLICY_STATE = "policy/state"
+POLICY_STATE = PolicyState.TOPIC
 TELEOP_ACTION = "teleop/action"
 EXECUTED_ACTION = "executed_action"
 ARBITER_STATE = "arbiter/state"
@@ -21,7 +24,7 @@ TASK_SPECIFICATION = "task/specification"
 TRANSITIONS = "transitions"
 EPISODE_STATE = "episode/state"
 EPISODE_LABELS = "episode/labels"
-LEARNER_PROGRESS = "learner/progress"
+LEARNER_PROGRESS = LearnerProgress.TOPIC
 EMERGENCY_STOP_STATE = "emergency_stop/state"
 SIMULATION_STATE = "simulation/state"
 CLOCK = "/clock"

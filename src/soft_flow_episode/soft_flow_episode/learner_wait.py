@@ -3,8 +3,6 @@
 from soft_flow_contract.errors import ContractError
 from soft_flow_contract.learner_progress import LearnerProgress
 
-LEARNER_TOPIC = "learner/progress"
-
 
 class LearnerWait:
     """Whether the next episode has to wait until the learner has learned from those before.
@@ -100,7 +98,7 @@ class LearnerWait:
     def situation(self) -> str:
         """How far the learner is, for people."""
         if self._progress is None:
-            return f"nothing came on {LEARNER_TOPIC}"
+            return f"nothing came on {LearnerProgress.TOPIC}"
         if self._progress.pending_updates:
             return f"it has {self._progress.pending_updates} updates to do"
         if not self._progress.at_rest:

@@ -3,8 +3,6 @@
 from soft_flow_contract.errors import ContractError
 from soft_flow_contract.policy_state import PolicyState
 
-POLICY_TOPIC = "policy/state"
-
 
 class PolicyWait:
     """Whether the next episode has to wait until the policy is about to fly the learner's newest weights.
@@ -53,7 +51,7 @@ class PolicyWait:
             return self._misunderstood
         state = self._state
         if state is None:
-            return f"nothing came from policy_node on {POLICY_TOPIC} within {self._patience:g} s"
+            return f"nothing came from policy_node on {PolicyState.TOPIC} within {self._patience:g} s"
         if state.refusal:
             return f"policy_node has version {state.version} and refused others: {state.refusal}"
         return (
