@@ -23,6 +23,7 @@ from learning.evaluation import RANDOM
 from learning.experiment_config import load_config
 from learning.fork import Fork
 from learning.hierarchical_bootstrap import hierarchical_interval
+from learning.shared_imitation import SharedImitation
 from learning.tasks import TASKS, budget_file
 
 from soft_flow_contract.errors import SpecificationError
@@ -278,12 +279,55 @@ def kill_when_saved(words: list[str], state: Path, stage: str) -> bool:
     return False
 
 
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_benchmark_that_is_stopped_leaves_no_process_behind(tmp_path: Path, number: signal.Signals) -> None:
+    words = [sys.executable, str(BENCHMARKS / "learning_fork.py"), "--budget", "smoke", "--seeds", "0"]
+    bench = subprocess.Popen(
+        [*words, "--arms", "soft_flow", "--output", str(tmp_path)], stderr=subprocess.PIPE, text=True
+    )
+    while not (tmp_path / "soft_flow" / "0" / "experiment.json").exists():
+        assert bench.poll() is None
+        time.sleep(0.01)
+    workers = processes_of(tmp_path) - {bench.pid}
+    assert workers
+    bench.send_signal(number)
+    _, errors = bench.communicate()
+    assert bench.returncode == 130 and "call it again to continue" in errors
+    while workers & processes_of(tmp_path):
+        time.sleep(0.01)
+
+
+def processes_of(folder: Path) -> set[int]:
+    """Processes with `folder` on their command line; one that has ended has none."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if str(folder).encode() in path.read_bytes():
+                found.add(int(path.parent.name))
+        except OSError:  # it has ended
+            continue
+    return found
+
+
 def test_a_folder_that_was_begun_with_other_settings_is_refused(tmp_path: Path) -> None:
     words = command(tmp_path, arm="flow_matching")
     assert run(words).returncode == 0
     refused = run([*words, "--set", "imitation.learning_rate=0.5"])
     assert refused.returncode == 1
     assert "config.imitation.learning_rate" in refused.stderr
+
+
+def test_arms_share_an_imitation_exactly_if_policy_and_settings_are_the_same(tmp_path: Path) -> None:
+    config = load_config(budget_file("fork"), "smoke")
+    paths = {
+        name: SharedImitation(tmp_path, arm, 0, arm.configure(config)).path for name, arm in ARMS.items()
+    }
+    alike = {"soft_flow", "control", "per_step", "plain_targets"}
+    assert len({paths[name] for name in alike}) == 1
+    assert len(set(paths.values())) == 1 + len(ARMS.keys() - alike)
+    longer = config.model_copy(update={"imitation": config.imitation.model_copy(update={"updates": 999})})
+    assert SharedImitation(tmp_path, ARMS["soft_flow"], 0, longer).path != paths["soft_flow"]
 
 
 @pytest.mark.timeout(900)

@@ -7,6 +7,7 @@ stay in --output.
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -204,6 +205,7 @@ def write_comparison(bench: Bench, results: Results, root: Path, budget: str, to
 def main(bench: Bench, arguments: Sequence[str] | None = None) -> int:
     """Command line; 0 done, 1 something failed, 130 interrupted."""
     options = parse_arguments(bench, arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # or its processes would go on without it
     try:
         failed = [] if options.compare_only else run_missing(bench, options)
         results = read_results(options.output)

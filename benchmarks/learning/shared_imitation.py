@@ -32,20 +32,25 @@ class Imitated:
 
 
 class SharedImitation:
-    """A file that belongs to a kind of policy and all settings of its imitation and evaluation."""
+    """A file that belongs to a kind of policy and all settings of its imitation and evaluation.
+
+    Attributes:
+        path: of the file.
+    """
 
     def __init__(self, root: Path, arm: Arm, seed: int, config: ExperimentConfig) -> None:
         """Of an (arm, seed) with the configuration of that arm, under the folder of all arms."""
         fields = ("policy", "imitation", "demonstrations", "starts", "fixed_starts", "temperature")
         settings = config.model_dump(mode="json", include=set(fields))
-        text = json.dumps([arm.make_policy.__qualname__, settings], sort_keys=True)
-        self._path = root / f"{hashlib.sha256(text.encode()).hexdigest()[:12]}-{seed}.safetensors"
+        kind = f"{arm.make_policy.__module__}.{arm.make_policy.__qualname__}"
+        text = json.dumps([kind, settings], sort_keys=True)
+        self.path = root / f"{hashlib.sha256(text.encode()).hexdigest()[:12]}-{seed}.safetensors"
 
     def load(self) -> Imitated | None:
         """What was saved by the first arm that came so far."""
-        if not self._path.exists():
+        if not self.path.exists():
             return None
-        with safetensors.safe_open(self._path, framework="pt") as file:
+        with safetensors.safe_open(self.path, framework="pt") as file:
             about = json.loads(file.metadata()["about"])
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
         return Imitated(weights, about["evaluation"], about["seconds"])
@@ -56,4 +61,4 @@ class SharedImitation:
         """Keep it for the other arms; two that come at once write the same."""
         about = json.dumps({"evaluation": evaluation, "seconds": seconds})
         tensors = {name: value.detach().contiguous() for name, value in weights.items()}
-        write_whole(self._path, safetensors.torch.save(tensors, metadata={"about": about}))
+        write_whole(self.path, safetensors.torch.save(tensors, metadata={"about": about}))
