@@ -16,15 +16,15 @@ class StageError(RuntimeError):
     """A stage ended without its episodes; the message says where its log is."""
 
 
-def exit_status(run: Callable[[], None]) -> int:
-    """Run a benchmark of graphs to its end; 0 done, 1 a graph did not run, 130 interrupted."""
+def exit_status(run: Callable[[], None], interrupted: str = "interrupted") -> int:
+    """Run a benchmark of graphs to its end; 0 done, 1 a graph did not run, 130 interrupted, which is told."""
     try:
         run()
     except StageError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        print(interrupted, file=sys.stderr)
         return 130
     return 0
 

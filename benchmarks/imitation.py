@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from figures import RESULTS, write_results
-from graph_runs import StageError, run_stage
+from graph_runs import StageError, exit_status, run_stage
 from imitation_figures import BLIND, FIXED, OPERATOR, POLICY, UNASSISTED, imitation_figures
 from rich.console import Console
 
@@ -182,15 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
     options.output = options.output.absolute()
     benchmark = Benchmark(options, TaskSpecification.load(task_file(options.task)), Console())
-    try:
-        run(benchmark)
-    except StageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; call it again to continue", file=sys.stderr)
-        return 130
-    return 0
+    return exit_status(lambda: run(benchmark), "interrupted; call it again to continue")
 
 
 if __name__ == "__main__":

@@ -3,24 +3,15 @@
 import sys
 from collections.abc import Sequence
 
-from learning.bench import Bench
 from learning.bench import main as run_bench
-from learning.comparison_figures import Goal
+from learning.scissors_bench import scissors_bench
 
-BENCH = Bench(
-    task="scissors_shifted",
-    title=(
-        "As learning_scissors_state, but the policy acts, learns online and is evaluated in a shifted world, "
-        "which stands for a real robot: scissors a third heavier, hand a third more slippery, servos a fifth "
-        "softer, commands 10 ms late, noise on measured joints, tape that takes a fifth more force. "
-        "Demonstrations are of the nominal world."
-    ),
-    flags=("grasped", "cut"),
-    goals=(
-        Goal(("soft_flow", "online"), ("soft_flow", "imitation"), "cut", 20.0),
-        Goal(("soft_flow", "online"), ("control", "online"), "cut", 10.0),
-    ),
-    arms=("soft_flow", "control"),
+BENCH = scissors_bench(
+    "scissors_shifted",
+    "As learning_scissors_state, but the policy acts, learns online and is evaluated in a shifted world, "
+    "which stands for a real robot: scissors a third heavier, hand a third more slippery, servos a fifth "
+    "softer, commands 10 ms late, noise on measured joints, tape that takes a fifth more force. "
+    "Demonstrations are of the nominal world.",
 )
 
 

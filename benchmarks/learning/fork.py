@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from learning.closed_loop import Recording, Tick
+from learning.robotless_task import robotless_task
 from soft_flow_contract.task_specification import TaskSpecification
 
 STEP = 0.12  # m a tick at 1
@@ -18,37 +19,20 @@ CLEARANCE, CLEARANCE_DEVIATION = 0.18, 0.06  # m, of careful demonstrators
 CUT_CORNER, MISJUDGED_GOAL = 0.15, 0.15  # how often
 TREMOR = 0.08  # deviation of actions
 
-FORK = {
-    "task": "fork",
-    "rate_hz": 20.0,
-    "observation": {
-        "proprioception": [
-            {"name": "position", "unit": "m", "low": -2.0, "high": 2.0, "components": ["x", "y"]},
-            {"name": "last_action", "unit": "1", "low": -1.0, "high": 1.0, "components": "action"},
-        ],
-        "cameras": [],
-    },
-    "action": {
-        "arm": None,
-        "hand": [{"name": name, "low": -1.0, "high": 1.0} for name in ("velocity_x", "velocity_y")],
-    },
-    "chunk": {"length": 8, "executed": 4},
-    "episode": {"max_steps": 40, "flags": ["reached"], "success_flag": "reached"},
-    "timing": {
-        "command_phase": 0.025,
-        "source_max_age": 0.12,
-        "missed_limit": 10,
-        "observation_timeout": 0.125,
-    },
-    "limits": {
+FORK = robotless_task(
+    "fork",
+    [{"name": "position", "unit": "m", "low": -2.0, "high": 2.0, "components": ["x", "y"]}],
+    ("velocity_x", "velocity_y"),
+    chunk=(8, 4),
+    max_steps=40,
+    success="reached",
+    limits={
         "workspace_low": [-2.0, -2.0, 0.0],
         "workspace_high": [2.0, 2.0, 1.0],
         "max_translation": STEP,
         "max_rotation": 0.1,
-        "max_hand_step": 2.0,
-        "max_target_lead": 1.0,
     },
-}
+)
 
 
 class ForkWorld:

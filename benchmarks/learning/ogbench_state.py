@@ -7,6 +7,7 @@ from typing import Any
 from learning.closed_loop import Recording
 from learning.ogbench_operator import Habits, Operator, next_cube_move, next_scene_move
 from learning.ogbench_world import SUCCESS, CubeEnvironment, Environment, OgbenchWorld, SceneEnvironment
+from learning.robotless_task import robotless_task
 from soft_flow_contract.task_specification import TaskSpecification
 
 
@@ -35,37 +36,18 @@ SCENE = [
     field("drawer", "position velocity", bound=50.0),
     field("window", "position velocity", bound=50.0),
 ]
-LAST_ACTION = {"name": "last_action", "unit": "1", "low": -1.0, "high": 1.0, "components": "action"}
 ACTIONS = ("effector_x", "effector_y", "effector_z", "yaw", "gripper")  # all relative to what is measured
 
 
 def state_specification(name: str, fields: Sequence[dict[str, Any]], max_steps: int) -> TaskSpecification:
     """The contract of an environment whose state has these fields."""
-    data = {
-        "task": name,
-        "rate_hz": 20.0,
-        "observation": {"proprioception": [*fields, LAST_ACTION], "cameras": []},
-        "action": {
-            "arm": None,
-            "hand": [{"name": action, "low": -1.0, "high": 1.0} for action in ACTIONS],
-        },
-        "chunk": {"length": 10, "executed": 5},
-        "episode": {"max_steps": max_steps, "flags": [SUCCESS], "success_flag": SUCCESS},
-        "timing": {
-            "command_phase": 0.025,
-            "source_max_age": 0.12,
-            "missed_limit": 10,
-            "observation_timeout": 0.125,
-        },
-        "limits": {
-            "workspace_low": [0.25, -0.35, 0.02],
-            "workspace_high": [0.6, 0.35, 0.35],
-            "max_translation": 0.05,
-            "max_rotation": 0.3,
-            "max_hand_step": 2.0,
-            "max_target_lead": 1.0,
-        },
+    limits = {
+        "workspace_low": [0.25, -0.35, 0.02],
+        "workspace_high": [0.6, 0.35, 0.35],
+        "max_translation": 0.05,
+        "max_rotation": 0.3,
     }
+    data = robotless_task(name, fields, ACTIONS, (10, 5), max_steps, SUCCESS, limits)
     return TaskSpecification.from_mapping(data, name)
 
 
