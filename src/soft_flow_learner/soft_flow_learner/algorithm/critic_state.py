@@ -9,11 +9,8 @@ from soft_flow_learner.errors import ResumeError
 from soft_flow_policy.weights import find_misfit
 
 CRITIC_WEIGHTS = "critic.safetensors"
-PARTS = (
-    "critic.",
-    "target.",
-    "scale.",
-)  # of the algorithm: members, what they bootstrap from, the normalizer
+# Of the algorithm: the members, what they bootstrap from, the normalizer.
+PARTS = ("critic.", "target.", "scale.")
 
 
 def critic_state(algorithm: SoftFlow) -> dict[str, Tensor]:

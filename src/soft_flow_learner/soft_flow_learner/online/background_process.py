@@ -7,10 +7,8 @@ from pathlib import Path
 from soft_flow_contract.errors import ContractError
 
 AUTOGROUP = Path("/proc/self/autogroup")
-ATTEMPTS, PAUSE = (
-    10,
-    0.15,
-)  # s; Linux lets ordinary users change an autogroup ten times a second, all together
+# Linux lets ordinary users change autogroups ten times a second, all together.
+ATTEMPTS, PAUSE = 10, 0.15  # s
 
 
 def step_back(niceness: int, cores: str, autogroup: Path = AUTOGROUP) -> str:
