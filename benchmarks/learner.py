@@ -59,6 +59,7 @@ def draw_batch(specification: TaskSpecification, size: int) -> LearnerBatch:
         next_observation=observation(),
         reward=ended,
         bootstrap=0.92 * (1 - ended),
+        steps=torch.full((size,), specification.chunk.executed),
         imitated=torch.ones(size),
         observed_return=ended,
     )
@@ -124,6 +125,11 @@ def part_works(
     def context() -> torch.Tensor:
         return algorithm.policy.encode(batch.observation)
 
+    def forward_model() -> None:
+        loss = algorithm.model_loss(batch)
+        assert loss is not None
+        loss.backward()
+
     def likelihood() -> None:
         algorithm.likelihood_loss(context(), batch, objective, generator)[0].backward()
 
@@ -133,6 +139,7 @@ def part_works(
     return {
         "target": lambda: algorithm.target_value(batch, generator),
         "critic": lambda: algorithm.critic_loss(features, batch, target)[0].backward(),
+        "forward model": forward_model,
         "likelihood of data": likelihood,
         "policy gradient": improvement,
     }

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from soft_flow_learner.algorithm.algorithm_config import AlgorithmConfig, Objective
 from soft_flow_learner.algorithm.chunk_critic import CriticConfig
-from soft_flow_learner.algorithm.fourier_features import fourier_count, fourier_features
+from soft_flow_learner.algorithm.forward_model import ForwardModel
 from soft_flow_learner.algorithm.histogram_value import HistogramValue
 from soft_flow_learner.algorithm.learner_batch import LearnerBatch
 from soft_flow_policy.flow import FlowConfig
@@ -146,7 +146,8 @@ class RivalLearner:
         self.flow = MaskedFlow(
             policy.config.flow, policy.length, policy.dimension, policy.config.context_width
         )
-        seen = fourier_count(self.scale.dimension, config.critic.frequencies)
+        seen = self.scale.dimension
+        self.model = ForwardModel(seen, self.horizon, policy.dimension)
         self.critics = nn.ModuleList(
             CriticMember(config.critic, seen, self.horizon, policy.dimension)
             for _ in range(config.critic.members)
@@ -162,6 +163,9 @@ class RivalLearner:
         self.critic_optimizer = torch.optim.AdamW(
             self.critics.parameters(), lr=objective.critic_learning_rate, weight_decay=decay
         )
+        self.model_optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=objective.model_learning_rate, weight_decay=decay
+        )
 
     def act(self, observation: ObservationBatch, generator: torch.Generator) -> Tensor:
         """The policy's chunks (B, T, A), denoised, contract space, not clipped."""
@@ -172,14 +176,13 @@ class RivalLearner:
             chunk = self.policy.denoiser(chunk, normalizer.to_model(previous))
         return normalizer.to_contract(chunk)
 
-    def critic_input(self, observation: ObservationBatch) -> Tensor:
-        """What a critic sees (B, F)."""
-        normalized = self.scale.normalize(observation["proprioception"])
-        return fourier_features(normalized, self.config.critic.frequencies)
+    def foresee(self, observation: ObservationBatch, actions: Tensor) -> Tensor:
+        """Normalized proprioception (B, D) after the actions, which a critic sees."""
+        return self.model(self.scale.normalize(observation["proprioception"]), actions, frozen=True)
 
     def value(self, critics: nn.ModuleList, observation: ObservationBatch, actions: Tensor) -> Tensor:
         """The smallest member's value (B,)."""
-        features = self.critic_input(observation)
+        features = self.foresee(observation, actions)
         values = [self.histogram.mean(critic(features, actions)) for critic in critics]
         return torch.stack(values).amin(dim=0)
 
@@ -189,12 +192,21 @@ class RivalLearner:
             actions = self.act(batch.next_observation, generator)[:, : self.horizon].clamp(-1, 1)
             bootstrap = self.value(self.targets, batch.next_observation, actions)
             wanted = self.histogram.probabilities(batch.reward + batch.bootstrap * bootstrap)
-        features = self.critic_input(batch.observation)
+        executed = batch.executed.clamp(-1, 1)
+        features = self.foresee(batch.observation, executed)
         losses = [
-            -(wanted * torch.log_softmax(critic(features, batch.executed.clamp(-1, 1)), dim=-1)).sum(-1)
+            -(wanted * torch.log_softmax(critic(features, executed), dim=-1)).sum(-1)
             for critic in self.critics
         ]
         return torch.stack(losses).mean()
+
+    def model_loss(self, batch: LearnerBatch) -> Tensor:
+        """Squared error of the forward model where windows are whole."""
+        whole = (batch.steps == self.horizon).float()
+        now = self.scale.normalize(batch.observation["proprioception"])
+        then = self.scale.normalize(batch.next_observation["proprioception"])
+        miss = (self.model(now, batch.executed.clamp(-1, 1)) - then).square().mean(dim=1)
+        return (whole * miss).sum() / whole.sum().clamp_min(1.0)
 
     def actor_loss(self, batch: LearnerBatch, generator: torch.Generator) -> Tensor:
         """Value, distance from the box and likelihood, by the objective's weights."""
@@ -220,6 +232,7 @@ class RivalLearner:
         """One step of the critic, one of the actor, and of what follows them."""
         critic = self.critic_loss(batch, generator)
         self._step(self.critic_optimizer, self.critics, critic)
+        self._step(self.model_optimizer, self.model, self.model_loss(batch))
         self.critics.requires_grad_(False)  # the actor's loss needs no gradient of the critic's weights
         actor = self.actor_loss(batch, generator)
         self._step(self.actor_optimizer, self.actor, actor)

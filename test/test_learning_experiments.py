@@ -323,7 +323,7 @@ def test_arms_share_an_imitation_exactly_if_policy_and_settings_are_the_same(tmp
     paths = {
         name: SharedImitation(tmp_path, arm, 0, arm.configure(config)).path for name, arm in ARMS.items()
     }
-    alike = {"soft_flow", "control", "per_step", "plain_targets"}
+    alike = {"soft_flow", "control", "no_forward_model", "per_step", "plain_targets"}
     assert len({paths[name] for name in alike}) == 1
     assert len(set(paths.values())) == 1 + len(ARMS.keys() - alike)
     longer = config.model_copy(update={"imitation": config.imitation.model_copy(update={"updates": 999})})

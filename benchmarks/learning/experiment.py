@@ -270,12 +270,9 @@ class Experiment:
         self._log.write(self.position, {"round": number, "rollouts": len(episodes), "successes": successes})
 
     def _actor(self, stage: str, policy: FlowPolicy, temperature: float) -> tuple[Act, int]:
-        """How to act in or after a stage, and of how many candidates.
-
-        The critic only chooses online, where it learns what its choices lead to.
-        """
+        """How to act in or after a stage, of how many candidates: once there is a critic, it chooses."""
         candidates = self.config.candidates
-        if stage == "online" and candidates > 1:
+        if stage != "imitation" and candidates > 1:
             return best_chunk_act(self._algorithm, self.config.candidate_temperature), candidates
         return policy_act(policy, temperature), 1
 

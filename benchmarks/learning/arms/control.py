@@ -10,7 +10,7 @@ from soft_flow_learner.training.stage_config import StageConfig
 
 def without_values(stage: StageConfig) -> StageConfig:
     """The stage with no term that asks a critic, and no critic trained."""
-    changes = {"q_weight": 0.0, "advantage_temperature": 0.0, "train_critic": False}
+    changes = {"q_weight": 0.0, "advantage_temperature": 0.0, "choice_weight": 0.0, "train_critic": False}
     return stage.model_copy(update={"objective": stage.objective.model_copy(update=changes)})
 
 

@@ -6,22 +6,25 @@ import torch
 from soft_flow_learner.algorithm.chunk_critic import ChunkCritic, CriticConfig
 from soft_flow_learner.algorithm.ensemble_layers import EnsembleLinear, EnsembleTransformerLayer
 
-FEATURES, HORIZON, DIMENSION = 7, 4, 3
+PROPRIOCEPTION, IMAGES, HORIZON, DIMENSION = 5, 2, 4, 3
 
 
 def make_critic(members: int = 3, randomize: bool = True, **config: object) -> ChunkCritic:
     torch.manual_seed(0)
     critic = ChunkCritic(
-        CriticConfig(members=members, width=16, **config), FEATURES, HORIZON, DIMENSION
+        CriticConfig(members=members, width=16, **config), PROPRIOCEPTION, IMAGES, HORIZON, DIMENSION
     ).double()
     if randomize:
         torch.nn.init.normal_(critic.head.weight, std=0.5)
+        if critic.model is not None:
+            torch.nn.init.normal_(critic.model.linear.weight, std=0.1)
+            torch.nn.init.normal_(critic.model.change.weight, std=0.1)
     return critic
 
 
 def draw(batch: int = 5) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
-    observation = torch.randn(batch, FEATURES, generator=generator, dtype=torch.float64)
+    observation = torch.randn(batch, PROPRIOCEPTION + IMAGES, generator=generator, dtype=torch.float64)
     return observation, torch.rand(batch, HORIZON, DIMENSION, generator=generator, dtype=torch.float64)
 
 
@@ -30,7 +33,10 @@ def test_members_computed_together_equal_members_computed_alone() -> None:
     together = critic(observation, actions)
     for member in range(3):
         alone = make_critic(members=1)
-        state = {name: value[member : member + 1] for name, value in critic.state_dict().items()}
+        state = {
+            name: value if name.startswith("model.") else value[member : member + 1]
+            for name, value in critic.state_dict().items()
+        }
         alone.load_state_dict(state)
         assert (alone(observation, actions)[0] - together[member]).abs().max() < 1e-12
 

@@ -46,7 +46,7 @@ def make_batch(size: int = 16) -> LearnerBatch:
 
     chunk = torch.rand((size, SPECIFICATION.chunk.length, SPECIFICATION.action_dimension), generator=stream)
     executed, ones = chunk[:, : SPECIFICATION.chunk.executed], torch.ones(size)
-    rewards = (ones * 0.5, ones * 0.9)
+    rewards = (ones * 0.5, ones * 0.9, torch.full((size,), SPECIFICATION.chunk.executed))
     return LearnerBatch(observation(), chunk, executed, observation(), *rewards, ones, ones * 0.0)
 
 

@@ -34,9 +34,12 @@ class Objective(StrictModel):
     failure_weight: NotNegative = 0.0  # of the likelihood of chunks from episodes that failed
     advantage_temperature: NotNegative = 0.0  # likelihood weighted by exp(advantage / this); 0: not weighted
     advantage_limit: Positive = 5.0  # largest such weight
+    choice_weight: NotNegative = 0.0  # of the likelihood of what the critic chooses of the policy's chunks,
+    choices: Annotated[int, Field(ge=2)] = 8  # so many an observation
     trust_weight: NotNegative = 0.0  # of KL(policy at the start of the stage || policy), in its own samples
     actor_learning_rate: NotNegative = 1e-4
     critic_learning_rate: NotNegative = 3e-4
+    model_learning_rate: NotNegative = 1e-3  # of the critic's forward model
     train_actor: bool = True
     train_critic: bool = True
     freeze_cameras: bool = True  # image encoders keep what imitation taught them

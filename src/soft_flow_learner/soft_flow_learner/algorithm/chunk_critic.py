@@ -1,7 +1,8 @@
 """The critic: a transformer that values whole action chunks, an ensemble of them at once.
 
 SOFT-FLOW (arXiv 2602.09580): tokens [readout, observation, a_0, ..., a_(h-1)], a categorical value
-(HL-Gauss), the minimum over the members as estimate. It sees exactly the h actions that are executed.
+(HL-Gauss), the minimum over the members as estimate. It sees exactly the h actions that are executed, and of
+proprioception what it will be after them (ours, see `forward_model.py`).
 """
 
 from typing import Annotated
@@ -14,6 +15,7 @@ from typing_extensions import Self
 
 from soft_flow_contract.strict_model import StrictModel
 from soft_flow_learner.algorithm.ensemble_layers import EnsembleLinear, EnsembleTransformerLayer, held
+from soft_flow_learner.algorithm.forward_model import ForwardModel
 from soft_flow_learner.algorithm.histogram_value import HistogramValue, ValueConfig
 
 
@@ -26,8 +28,7 @@ class CriticConfig(StrictModel):
     heads: Annotated[int, Field(ge=1)] = 2
     mlp_ratio: Annotated[int, Field(ge=1)] = 2
     observation_tokens: Annotated[int, Field(ge=1)] = 2
-    # Of waves of proprioception, rad a deviation, such as 3 and 9 (see `fourier_features.py`).
-    frequencies: tuple[Annotated[float, Field(gt=0)], ...] = ()
+    forward_model: bool = True  # proprioception as the chunk will leave it, instead of as it is
     value: ValueConfig = ValueConfig()
 
     @model_validator(mode="after")
@@ -41,19 +42,22 @@ class ChunkCritic(nn.Module):
     """Q_e(o, a_0..a_(h-1)) for members e = 1..E.
 
     Example:
-        >>> critic = ChunkCritic(CriticConfig(), features=30, horizon=8, dimension=23)
+        >>> critic = ChunkCritic(CriticConfig(), proprioception=30, images=0, horizon=8, dimension=23)
         >>> logits = critic(torch.randn(5, 30), torch.rand(5, 8, 23))
         >>> critic.histogram.mean(logits).min(dim=0).values.shape
         torch.Size([5])
     """
 
-    def __init__(self, config: CriticConfig, features: int, horizon: int, dimension: int) -> None:
-        """A critic of `features` numbers an observation and chunks (horizon h, dimension A)."""
+    def __init__(
+        self, config: CriticConfig, proprioception: int, images: int, horizon: int, dimension: int
+    ) -> None:
+        """A critic of so many numbers of both kinds an observation, and chunks (horizon h, dimension A)."""
         super().__init__()
         members, width = config.members, config.width
-        self.config, self.horizon = config, horizon
+        self.config, self.horizon, self.proprioception = config, horizon, proprioception
+        self.model = ForwardModel(proprioception, horizon, dimension) if config.forward_model else None
         self.histogram = HistogramValue(config.value)
-        self.observation_in = EnsembleLinear(members, features, 2 * width)
+        self.observation_in = EnsembleLinear(members, proprioception + images, 2 * width)
         self.observation_out = EnsembleLinear(members, 2 * width, config.observation_tokens * width)
         self.action_in = EnsembleLinear(members, dimension, width)
         self.readout = nn.Parameter(0.1 * torch.randn(members, 1, 1, width))
@@ -68,11 +72,14 @@ class ChunkCritic(nn.Module):
         self.head.bias.data.copy_(self.histogram.start_at(max(0.0, config.value.lowest_return)))
 
     def forward(self, observation: Tensor, actions: Tensor, frozen: bool = False) -> Tensor:
-        """Observations (B, features) and chunks (B, h, A), contract space, to logits (E, B, bins).
+        """Observations (B, P + images) and chunks (B, h, A), contract space, to logits (E, B, bins).
 
         If `frozen`, gradients reach the inputs, not the critic: how an actor climbs it.
         """
         batch, members, width = observation.shape[0], self.config.members, self.config.width
+        if self.model is not None:  # which learns from what came, not from what it was worth
+            now, images = observation.tensor_split((self.proprioception,), dim=1)
+            observation = torch.cat((self.model(now, actions, frozen=True), images), dim=1)
         seen = self.observation_out(F.silu(self.observation_in(observation, frozen)), frozen)
         acted = self.action_in(actions.flatten(0, 1), frozen)
         readout, position = held(self.readout, frozen), held(self.position, frozen)
@@ -90,6 +97,10 @@ class ChunkCritic(nn.Module):
             answers = 1 if index == len(self.layers) - 1 else count  # only the readout is read in the end
             x = layer(x, count, answers, frozen)
         return self.head(F.layer_norm(x, (width,)), frozen)
+
+    def members_parameters(self) -> list[nn.Parameter]:
+        """Weights that L_Q trains: all but those of the forward model."""
+        return [p for name, p in self.named_parameters() if not name.startswith("model.")]
 
     def value(self, logits: Tensor) -> Tensor:
         """Logits (E, B, bins) to the conservative estimate min_e Q_e, (B,)."""

@@ -23,6 +23,7 @@ class LearnerBatch:
         next_observation: o_(t+m).
         reward: (B,) sum_(k<m) gamma^k r_(t+k).
         bootstrap: (B,) gamma^m (1 - d).
+        steps: (B,) m.
         imitated: (B,) 1 where the likelihood of the chunk is raised in full.
         observed_return: (B,) sum_k gamma^k r_(t+k) to the end of the episode.
     """
@@ -33,6 +34,7 @@ class LearnerBatch:
     next_observation: ObservationBatch
     reward: Tensor
     bootstrap: Tensor
+    steps: Tensor
     imitated: Tensor
     observed_return: Tensor
 
@@ -59,6 +61,7 @@ class LearnerBatch:
             observation(batch.next_proprioception, batch.next_images, batch.next_image_features),
             tensor(batch.reward),
             tensor(batch.bootstrap),
+            tensor(batch.steps),
             tensor(batch.imitated),
             tensor(batch.observed_return),
         )

@@ -6,9 +6,13 @@ the episode ends, d = 1 if it truly terminated within them:
     critic   y = sum_(k<m) gamma^k r_(t+k) + gamma^m (1 - d) min_e Qbar_e(o_(t+m), a'),   a' ~ pi(o_(t+m))
              y >= sum_k gamma^k r_(t+k) to the end of the episode, if `return_floor`
              L_Q = CE(HL-Gauss(y), Q_e(o_t, a_t..t+h-1))
+    model    L_M = mean |f(o_t, a_t..t+h-1) - o_(t+h)|^2 of proprioception, where the window is whole (m = h);
+             Q_e sees f(o_t, a_t..t+h-1) in place of the proprioception of o_t
     actor    L_pi = - lambda E[min_e Q_e(o, a_pi)] + beta E[w -log pi(a_data + sigma eps | o)] / (T A)
                     + E|a_pi - clip(a_pi)|^2 + alpha log pi(a_pi | o) / (T A) + trust KL(pi_0 || pi) / (T A)
+                    + choice E[-log pi(a* + sigma eps | o)] / (T A)
              lambda = q_weight / max(mean |Q|, 0.05)
+             a* = argmax min_e Q_e(o, a_n) of N chunks a_n ~ pi(o)
 
 Chunks are clipped to the box, in contract space, where the critic sees them, and denoised as they are when
 they are executed: data and policy mean the same to it.
@@ -22,7 +26,6 @@ from torch import Tensor, nn
 
 from soft_flow_learner.algorithm.algorithm_config import AlgorithmConfig, Objective
 from soft_flow_learner.algorithm.chunk_critic import ChunkCritic
-from soft_flow_learner.algorithm.fourier_features import fourier_count, fourier_features
 from soft_flow_learner.algorithm.learner_batch import LearnerBatch
 from soft_flow_learner.algorithm.two_threads import half_the_threads
 from soft_flow_learner.algorithm.update_gradients import UpdateGradients
@@ -47,19 +50,16 @@ class SoftFlow(nn.Module):
         self.numbers = specification.chunk.length * specification.action_dimension
         every = tuple(specification.proprioception_slices)
         self.scale = ProprioceptionEncoder(specification, every, 1).requires_grad_(False)
-        seen = fourier_count(self.scale.dimension, config.critic.frequencies)
-        features = seen + policy.encoder.image_feature_count
-        self.critic = ChunkCritic(config.critic, features, self.horizon, specification.action_dimension)
+        seen = (self.scale.dimension, policy.encoder.image_feature_count)
+        self.critic = ChunkCritic(config.critic, *seen, self.horizon, specification.action_dimension)
         self.target = copy.deepcopy(self.critic).requires_grad_(False)
         self.average = copy.deepcopy(policy).requires_grad_(False)
         self.reference: FlowPolicy | None = None  # the actor at the start of the stage
         self.compute = ALONE
 
     def critic_input(self, proprioception: Tensor, image_features: Tensor) -> Tensor:
-        """What the critic sees: normalized proprioception (and its waves), and the actor's image features."""
-        normalized = self.scale.normalize(proprioception)
-        seen = fourier_features(normalized, self.config.critic.frequencies)
-        return torch.cat((seen, image_features.detach()), dim=1)
+        """What the critic sees: normalized proprioception, and the actor's image features."""
+        return torch.cat((self.scale.normalize(proprioception), image_features.detach()), dim=1)
 
     def act(self, context: Tensor, observation: ObservationBatch, generator: torch.Generator) -> Tensor:
         """The policy's chunks (B, T, A) as they would be executed but for the clipping; differentiable."""
@@ -95,6 +95,18 @@ class SoftFlow(nn.Module):
         loss = -(wanted * torch.log_softmax(logits, dim=-1)).sum(-1).mean()
         return loss, self.critic.value(logits.detach())
 
+    def model_loss(self, batch: LearnerBatch) -> Tensor | None:
+        """L_M; None if the critic has no forward model."""
+        if self.critic.model is None:
+            return None
+        whole = (batch.steps == self.horizon).to(batch.reward.dtype)
+        now, then = (
+            self.scale.normalize(observation["proprioception"])
+            for observation in (batch.observation, batch.next_observation)
+        )
+        miss = (self.critic.model(now, batch.executed.clamp(-1, 1)) - then).square().mean(dim=1)
+        return (whole * miss).sum() / whole.sum().clamp_min(1.0)
+
     def improvement_loss(
         self,
         features: Tensor,
@@ -119,10 +131,36 @@ class SoftFlow(nn.Module):
                 loss = loss - scale * value.mean()
                 value = value.detach()
                 metrics |= {"q_policy": float(value.mean()), "lambda": scale}
+        if objective.choice_weight > 0:
+            chosen, gain = self.choose(features, context, batch.observation, objective, generator)
+            nll = self.policy.nll_given_context(context, chosen, generator).mean()
+            loss = loss + objective.choice_weight * nll
+            metrics |= {"choice": float(nll.detach()), "choice_gain": gain}
         if objective.entropy_weight > 0:
             chunk, log_prob = self.policy.flow.sample(context, 1.0, generator=generator)
             loss = loss + objective.entropy_weight * log_prob.mean() / self.numbers
         return loss, value, metrics
+
+    @torch.no_grad()
+    def choose(
+        self,
+        features: Tensor,
+        context: Tensor,
+        observation: ObservationBatch,
+        objective: Objective,
+        generator: torch.Generator,
+    ) -> tuple[Tensor, float]:
+        """Of some of the policy's chunks those (B, T, A) that the critic values most, and by how much."""
+        count = objective.choices
+        repeated = ObservationBatch(
+            proprioception=observation["proprioception"].repeat_interleave(count, dim=0), images={}
+        )
+        chunks = self.act(context.repeat_interleave(count, dim=0), repeated, generator).clamp(-1, 1)
+        logits = self.critic(features.repeat_interleave(count, dim=0), chunks[:, : self.horizon])
+        values = self.critic.value(logits).view(-1, count)
+        best = values.argmax(dim=1)
+        gain = float((values.amax(dim=1) - values.mean(dim=1)).mean())
+        return chunks.unflatten(0, (-1, count))[torch.arange(len(best), device=best.device), best], gain
 
     def likelihood_loss(
         self,
@@ -187,10 +225,13 @@ class SoftFlowUpdate:
             objective.train_actor and not objective.freeze_cameras
         )
         self.actor = [p for p in algorithm.policy.parameters() if p.requires_grad]
-        self.critic = list(algorithm.critic.parameters()) if objective.train_critic else []
+        critic = algorithm.critic
+        self.critic = critic.members_parameters() if objective.train_critic else []
+        self.model = list(critic.model.parameters()) if objective.train_critic and critic.model else []
         groups = [
             {"params": self.actor, "lr": objective.actor_learning_rate},
             {"params": self.critic, "lr": objective.critic_learning_rate},
+            {"params": self.model, "lr": objective.model_learning_rate},
         ]
         self.optimizer = torch.optim.AdamW(
             [group for group in groups if group["params"]], weight_decay=config.weight_decay, fused=True
@@ -207,9 +248,10 @@ class SoftFlowUpdate:
         algorithm = self.algorithm
         with self.compute.autocast():
             metrics = self.compute.mean_metrics(self.gradients(batch, generator))
-        self.compute.average_gradients([*self.actor, *self.critic])
+        trained = {"actor": self.actor, "critic": self.critic, "model": self.model}
+        self.compute.average_gradients([weight for weights in trained.values() for weight in weights])
         with half_the_threads():  # many small operations
-            for name, parameters in (("actor", self.actor), ("critic", self.critic)):
+            for name, parameters in trained.items():
                 if parameters:
                     norm = nn.utils.clip_grad_norm_(parameters, algorithm.config.gradient_clip, foreach=True)
                     metrics[f"{name}_gradient"] = float(norm)

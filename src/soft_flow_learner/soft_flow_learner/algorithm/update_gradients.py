@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from soft_flow_learner.algorithm.soft_flow_algorithm import Metrics, SoftFlow
 
 Gradients = Sequence[Tensor | None]
-CriticLoss = tuple[Tensor, Tensor, Tensor]
+CriticLoss = tuple[Tensor, Tensor, Tensor, Tensor | None]
 
 
 class UpdateGradients:
@@ -81,7 +81,7 @@ class UpdateGradients:
     def _critic_loss(
         self, features: Tensor, batch: LearnerBatch, generator: torch.Generator, beside: Submit
     ) -> Callable[[], CriticLoss] | None:
-        """Target y (B,), L_Q and min_e Q_e (B,) of the data, to wait for; None if no critic is trained."""
+        """Target y (B,), L_Q, min_e Q_e (B,) of the data, L_M, to wait for; None if no critic is trained."""
         if not self._objective.train_critic:
             return None
         algorithm = self._algorithm
@@ -89,25 +89,29 @@ class UpdateGradients:
 
         def compute() -> CriticLoss:
             target = algorithm.value_after(batch, *after)
-            return target, *algorithm.critic_loss(features, batch, target)
+            loss, value = algorithm.critic_loss(features, batch, target)
+            return target, loss, value, algorithm.model_loss(batch)
 
         return beside(compute)
 
     def _critic_gradients(
         self, critic: Callable[[], CriticLoss] | None
     ) -> tuple[float, Tensor | None, "Metrics"]:
-        """L_Q, min_e Q_e (B,) of the data, and metrics."""
+        """L_Q + L_M, min_e Q_e (B,) of the data, and metrics."""
         if critic is None:
             return 0.0, None, {}
-        target, loss, data_value = critic()
-        loss.backward()
+        target, loss, data_value, model_loss = critic()
+        whole = loss if model_loss is None else loss + model_loss
+        whole.backward()
         metrics = {
             "critic": float(loss.detach()),
             "q_data": float(data_value.mean()),
             "target": float(target.mean()),
             "target_outside": float(self._algorithm.critic.histogram.outside(target)),
         }
-        return metrics["critic"], data_value, metrics
+        if model_loss is not None:
+            metrics["model"] = float(model_loss.detach())
+        return float(whole.detach()), data_value, metrics
 
 
 def _fork(generator: torch.Generator, count: int) -> list[torch.Generator]:
