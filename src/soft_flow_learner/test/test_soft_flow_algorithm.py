@@ -11,6 +11,7 @@ from algorithm_maker import BATCH, TASK, generator, make_algorithm, make_batch, 
 from soft_flow_contract.task_specification import TaskSpecification
 from soft_flow_learner.algorithm.algorithm_config import Objective
 from soft_flow_learner.algorithm.soft_flow_algorithm import SoftFlowUpdate
+from soft_flow_policy.observation_encoder import ObservationBatch
 
 
 @pytest.fixture(scope="module")
@@ -236,3 +237,39 @@ def test_an_error_beside_reaches_the_caller_and_leaves_threads_as_they_were(
     with pytest.raises(RuntimeError):
         SoftFlowUpdate(algorithm, Objective()).update(batch, generator())
     assert torch.get_num_threads() == 2
+
+
+def test_what_the_critic_chooses_is_the_best_of_the_policys_chunks(specification: TaskSpecification) -> None:
+    algorithm, batch = make_algorithm(specification), make_batch(specification)
+    context = algorithm.policy.encode(batch.observation)
+    features = algorithm.critic_input(batch.observation["proprioception"], torch.zeros(BATCH, 0))
+    objective = Objective(choice_weight=2.0, choices=5)
+    chosen, gain = algorithm.choose(features, context, batch.observation, objective, generator())
+    repeated = ObservationBatch(
+        proprioception=batch.observation["proprioception"].repeat_interleave(5, dim=0), images={}
+    )
+    chunks = algorithm.act(context.repeat_interleave(5, dim=0), repeated, generator()).clamp(-1, 1)
+    for row in range(BATCH):
+        own = chunks[5 * row : 5 * row + 5]
+        values = [
+            algorithm.critic.value(algorithm.critic(features[[row]], one[None, : algorithm.horizon]))
+            for one in own
+        ]
+        best = int(torch.cat(values).argmax())
+        torch.testing.assert_close(chosen[row], own[best])
+    assert gain > 0
+
+
+def test_the_likelihood_of_what_the_critic_chooses_is_raised(specification: TaskSpecification) -> None:
+    algorithm, batch = make_algorithm(specification), make_batch(specification)
+    context = algorithm.policy.encode(batch.observation)
+    features = algorithm.critic_input(batch.observation["proprioception"], torch.zeros(BATCH, 0))
+    objective = Objective(q_weight=0, box_weight=0, choice_weight=2.0)
+    stream = generator()
+    chosen, _ = algorithm.choose(features, context, batch.observation, objective, stream)
+    expected = 2 * algorithm.policy.nll_given_context(context, chosen, stream).mean()
+    loss, _, metrics = algorithm.improvement_loss(features, context, batch, objective, generator())
+    assert float(loss.detach()) == pytest.approx(float(expected.detach()), rel=1e-6)
+    assert {"choice", "choice_gain"} <= metrics.keys()
+    loss.backward()
+    assert all(parameter.grad is None for parameter in algorithm.critic.parameters())
