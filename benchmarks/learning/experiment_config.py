@@ -36,7 +36,7 @@ class ExperimentConfig(YamlModel):
     fixed_starts: Annotated[int, Field(ge=0)] = 0  # episodes of an evaluation from the nominal start
     temperature: NotNegative = 0.3  # of the policy in evaluations
     rollout_temperature: NotNegative = 0.5  # of the policy in online rollouts
-    candidates: Count = 1  # of which the critic chooses a chunk, online and in evaluations after it
+    candidates: Count = 1  # of which the critic chooses a chunk once there is one
     candidate_temperature: NotNegative = 0.5  # of the policy where the critic chooses
     aligned: bool = False  # chunks of the critic start only where executed ones can have started
     save_seconds: Annotated[float, Field(gt=0)] = 120.0
