@@ -206,7 +206,7 @@ class RivalLearner:
         now = self.scale.normalize(batch.observation["proprioception"])
         then = self.scale.normalize(batch.next_observation["proprioception"])
         miss = (self.model(now, batch.executed.clamp(-1, 1)) - then).square().mean(dim=1)
-        return (whole * miss).sum() / whole.sum().clamp_min(1.0)
+        return (whole * miss).mean()
 
     def actor_loss(self, batch: LearnerBatch, generator: torch.Generator) -> Tensor:
         """Value, distance from the box and likelihood, by the objective's weights."""

@@ -205,7 +205,8 @@ def write_comparison(bench: Bench, results: Results, root: Path, budget: str, to
 def main(bench: Bench, arguments: Sequence[str] | None = None) -> int:
     """Command line; 0 done, 1 something failed, 130 interrupted."""
     options = parse_arguments(bench, arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # or its processes would go on without it
+    for number in (signal.SIGTERM, signal.SIGINT):  # or its processes would go on without it
+        signal.signal(number, signal.default_int_handler)
     try:
         failed = [] if options.compare_only else run_missing(bench, options)
         results = read_results(options.output)

@@ -40,7 +40,8 @@ def test_what_a_model_learns_from_is_what_came_after_whole_windows() -> None:
     foreseen = algorithm.critic.model(now, batch.executed[:1])
     loss = algorithm.model_loss(batch)
     assert loss is not None
-    assert loss.item() == pytest.approx((foreseen - then).square().mean().item(), rel=1e-5)
+    expected = (foreseen - then).square().mean().item() / len(steps)
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
     nothing = algorithm.model_loss(replace(batch, steps=torch.zeros_like(steps)))
     assert nothing is not None and nothing.item() == 0
 

@@ -6,8 +6,8 @@ the episode ends, d = 1 if it truly terminated within them:
     critic   y = sum_(k<m) gamma^k r_(t+k) + gamma^m (1 - d) min_e Qbar_e(o_(t+m), a'),   a' ~ pi(o_(t+m))
              y >= sum_k gamma^k r_(t+k) to the end of the episode, if `return_floor`
              L_Q = CE(HL-Gauss(y), Q_e(o_t, a_t..t+h-1))
-    model    L_M = mean |f(o_t, a_t..t+h-1) - o_(t+h)|^2 of proprioception, where the window is whole (m = h);
-             Q_e sees f(o_t, a_t..t+h-1) in place of the proprioception of o_t
+    model    L_M = E 1[m = h] mean |f(o_t, a_t..t+h-1) - o_(t+h)|^2 of proprioception;
+             Q_e sees f(o_t, a_t..t+h-1) in its place
     actor    L_pi = - lambda E[min_e Q_e(o, a_pi)] + beta E[w -log pi(a_data + sigma eps | o)] / (T A)
                     + E|a_pi - clip(a_pi)|^2 + alpha log pi(a_pi | o) / (T A) + trust KL(pi_0 || pi) / (T A)
                     + choice E[-log pi(a* + sigma eps | o)] / (T A)
@@ -105,7 +105,7 @@ class SoftFlow(nn.Module):
             for observation in (batch.observation, batch.next_observation)
         )
         miss = (self.critic.model(now, batch.executed.clamp(-1, 1)) - then).square().mean(dim=1)
-        return (whole * miss).sum() / whole.sum().clamp_min(1.0)
+        return (whole * miss).mean()
 
     def improvement_loss(
         self,
