@@ -120,13 +120,14 @@ def part_works(
     features = algorithm.critic_input(
         batch.observation["proprioception"], batch.chunk.new_empty((len(batch.chunk), 0))
     )
+    later, _ = algorithm.act_after(batch, generator)
     target = algorithm.target_value(batch, generator)
 
     def context() -> torch.Tensor:
         return algorithm.policy.encode(batch.observation)
 
     def forward_model() -> None:
-        loss = algorithm.model_loss(batch)
+        loss = algorithm.model_loss(features, later, batch)
         assert loss is not None
         loss.backward()
 

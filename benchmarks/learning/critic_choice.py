@@ -25,12 +25,10 @@ def best_chunk_act(algorithm: SoftFlow, temperature: float) -> Act:
             )
             flat = to_device(noise, device).flatten(0, 1)
             chunks = algorithm.average.sample(repeated, temperature, flat, denoise=True).actions.clamp(-1, 1)
-            features = algorithm.critic_input(repeated["proprioception"], repeated["image_features"])
-            executed = chunks[:, : algorithm.horizon]
-            values = algorithm.critic.value(algorithm.critic(features, executed)).view(starts, candidates)
-            best = chunks.unflatten(0, (starts, candidates))[
-                torch.arange(starts, device=device), values.argmax(dim=1)
-            ]
+            chunks = chunks.unflatten(0, (starts, candidates))
+            features = algorithm.critic_input(seen["proprioception"], image_features)
+            values = algorithm.critic.candidate_values(features, chunks[:, :, : algorithm.horizon])
+            best = chunks[torch.arange(starts, device=device), values.argmax(dim=1)]
         return best.cpu().numpy()
 
     return act

@@ -9,7 +9,8 @@ from algorithm_maker import generator, make_algorithm, make_batch, snapshot
 from soft_flow_learner.algorithm.algorithm_config import Objective
 from soft_flow_learner.algorithm.chunk_critic import ChunkCritic, CriticConfig
 from soft_flow_learner.algorithm.forward_model import ForwardModel
-from soft_flow_learner.algorithm.soft_flow_algorithm import SoftFlowUpdate
+from soft_flow_learner.algorithm.soft_flow_algorithm import SoftFlow, SoftFlowUpdate
+from soft_flow_policy.observation_encoder import ObservationBatch
 
 PROPRIOCEPTION, HORIZON, DIMENSION = 3, 2, 2
 
@@ -26,6 +27,11 @@ def test_a_new_model_foresees_that_all_stays_as_it_is() -> None:
     assert torch.equal(model(now, torch.randn(5, HORIZON, DIMENSION)), now)
 
 
+def features_of(algorithm: SoftFlow, observation: ObservationBatch) -> torch.Tensor:
+    proprioception = observation["proprioception"]
+    return algorithm.critic_input(proprioception, torch.zeros(len(proprioception), 0))
+
+
 def test_what_a_model_learns_from_is_what_came_after_whole_windows() -> None:
     algorithm, batch = make_algorithm(), make_batch()
     assert algorithm.critic.model is not None
@@ -38,22 +44,23 @@ def test_what_a_model_learns_from_is_what_came_after_whole_windows() -> None:
         for seen in (batch.observation, batch.next_observation)
     )
     foreseen = algorithm.critic.model(now, batch.executed[:1])
-    loss = algorithm.model_loss(batch)
+    seen = features_of(algorithm, batch.observation), features_of(algorithm, batch.next_observation)
+    loss = algorithm.model_loss(*seen, batch)
     assert loss is not None
     expected = (foreseen - then).square().mean().item() / len(steps)
     assert loss.item() == pytest.approx(expected, rel=1e-5)
-    nothing = algorithm.model_loss(replace(batch, steps=torch.zeros_like(steps)))
+    nothing = algorithm.model_loss(*seen, replace(batch, steps=torch.zeros_like(steps)))
     assert nothing is not None and nothing.item() == 0
 
 
 def test_only_its_own_loss_trains_it() -> None:
     algorithm, batch = make_algorithm(), make_batch()
     assert algorithm.critic.model is not None
-    features = algorithm.critic_input(batch.observation["proprioception"], torch.zeros(len(batch.chunk), 0))
+    features = features_of(algorithm, batch.observation)
     loss, _ = algorithm.critic_loss(features, batch, batch.reward)
     loss.backward()
     assert all(parameter.grad is None for parameter in algorithm.critic.model.parameters())
-    loss = algorithm.model_loss(batch)
+    loss = algorithm.model_loss(features, features_of(algorithm, batch.next_observation), batch)
     assert loss is not None
     loss.backward()
     assert algorithm.critic.model.change.weight.grad is not None
@@ -74,8 +81,10 @@ def test_a_critic_without_a_model_sees_what_is() -> None:
     critic = ChunkCritic(CriticConfig(width=8, forward_model=False), PROPRIOCEPTION, 0, HORIZON, DIMENSION)
     assert critic.model is None
     algorithm = make_algorithm(critic=CriticConfig(width=8, forward_model=False))
-    assert algorithm.model_loss(make_batch()) is None
-    assert "model" not in SoftFlowUpdate(algorithm, Objective()).update(make_batch(), generator())
+    batch = make_batch()
+    features = features_of(algorithm, batch.observation)
+    assert algorithm.model_loss(features, features, batch) is None
+    assert "model" not in SoftFlowUpdate(algorithm, Objective()).update(batch, generator())
 
 
 def choice_after_training(forward_model: bool) -> float:

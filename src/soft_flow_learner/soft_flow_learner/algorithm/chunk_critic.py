@@ -103,6 +103,12 @@ class ChunkCritic(nn.Module):
         """Weights that L_Q trains: all but those of the forward model."""
         return [p for name, p in self.named_parameters() if not name.startswith("model.")]
 
+    def candidate_values(self, observation: Tensor, chunks: Tensor) -> Tensor:
+        """min_e Q_e (B, N) of N chunks (B, N, h, A) for every observation (B, P + images)."""
+        count = chunks.shape[1]
+        logits = self(observation.repeat_interleave(count, dim=0), chunks.flatten(0, 1))
+        return self.value(logits).unflatten(0, (-1, count))
+
     def value(self, logits: Tensor) -> Tensor:
         """Logits (E, B, bins) to the conservative estimate min_e Q_e, (B,)."""
         return self.histogram.mean(logits).amin(dim=0)

@@ -95,17 +95,16 @@ class SoftFlow(nn.Module):
         loss = -(wanted * torch.log_softmax(logits, dim=-1)).sum(-1).mean()
         return loss, self.critic.value(logits.detach())
 
-    def model_loss(self, batch: LearnerBatch) -> Tensor | None:
-        """L_M; None if the critic has no forward model."""
+    def model_loss(self, features: Tensor, later: Tensor, batch: LearnerBatch) -> Tensor | None:
+        """L_M, given what the critic sees (B, F) at the start of the windows and after them.
+
+        None if the critic has no forward model.
+        """
         if self.critic.model is None:
             return None
-        whole = (batch.steps == self.horizon).to(batch.reward.dtype)
-        now, then = (
-            self.scale.normalize(observation["proprioception"])
-            for observation in (batch.observation, batch.next_observation)
-        )
+        now, then = (seen[:, : self.scale.dimension] for seen in (features, later))
         miss = (self.critic.model(now, batch.executed.clamp(-1, 1)) - then).square().mean(dim=1)
-        return (whole * miss).mean()
+        return ((batch.steps == self.horizon) * miss).mean()
 
     def improvement_loss(
         self,
@@ -156,11 +155,10 @@ class SoftFlow(nn.Module):
             proprioception=observation["proprioception"].repeat_interleave(count, dim=0), images={}
         )
         chunks = self.act(context.repeat_interleave(count, dim=0), repeated, generator).clamp(-1, 1)
-        logits = self.critic(features.repeat_interleave(count, dim=0), chunks[:, : self.horizon])
-        values = self.critic.value(logits).view(-1, count)
-        best = values.argmax(dim=1)
+        chunks = chunks.unflatten(0, (-1, count))
+        values = self.critic.candidate_values(features, chunks[:, :, : self.horizon])
         gain = float((values.amax(dim=1) - values.mean(dim=1)).mean())
-        return chunks.unflatten(0, (-1, count))[torch.arange(len(best), device=best.device), best], gain
+        return chunks[torch.arange(len(chunks), device=chunks.device), values.argmax(dim=1)], gain
 
     def likelihood_loss(
         self,

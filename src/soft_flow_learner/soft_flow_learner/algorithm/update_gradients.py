@@ -90,7 +90,7 @@ class UpdateGradients:
         def compute() -> CriticLoss:
             target = algorithm.value_after(batch, *after)
             loss, value = algorithm.critic_loss(features, batch, target)
-            return target, loss, value, algorithm.model_loss(batch)
+            return target, loss, value, algorithm.model_loss(features, after[0], batch)
 
         return beside(compute)
 
