@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from soft_flow_bringup.report.episode_values import EpisodeValues
@@ -58,7 +59,10 @@ def _draw_success(axis: Axes, by_who: Mapping[str, Rate]) -> None:
         label: dict[str, Any] = {"fontsize": 9, "color": colour, "fontweight": "bold", "va": "center"}
         if len(names) <= MOST_LABELS:
             text = f"{rate.value:.0%}"
-            axis.annotate(text, (place, rate.value), (9, 0), textcoords="offset points", **label)
+            clear = [withStroke(linewidth=3, foreground="white")]  # of the line between the dots
+            axis.annotate(
+                text, (place, rate.value), (9, 0), textcoords="offset points", path_effects=clear, **label
+            )
     counts = [f"{r.successes} of {r.trials}" if r.trials else "not run" for r in by_who.values()]
     texts = [f"{name}\n{count}" for name, count in zip(names, counts, strict=True)]
     step = -(-len(names) // MOST_LABELS)

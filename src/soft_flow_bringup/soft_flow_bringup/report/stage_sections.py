@@ -47,7 +47,7 @@ def success_section(run: RunData) -> Section:
             rows.append(
                 (f"{goal}, {who}", str(rate.successes), str(rate.trials), percent(rate.value), interval)
             )
-    caption = "Dots: rate; blue the operator, red the policy after each stage. Bars: 95 % Wilson interval."
+    caption = "Dots: rate; blue the operator, orange the policy after each stage. Bars: 95 % Wilson interval."
     parts: list[Part] = [
         Drawing(plot_success_by_stage(rates), caption),
         Table(("goal, who acted", "successes", "trials", "rate", "95 % interval"), rows),
