@@ -120,6 +120,7 @@ def part_works(
     features = algorithm.critic_input(
         batch.observation["proprioception"], batch.chunk.new_empty((len(batch.chunk), 0))
     )
+    foreseen = algorithm.foresee(features, batch).detach()
     later, _ = algorithm.act_after(batch, generator)
     target = algorithm.target_value(batch, generator)
 
@@ -127,7 +128,7 @@ def part_works(
         return algorithm.policy.encode(batch.observation)
 
     def forward_model() -> None:
-        loss = algorithm.model_loss(features, later, batch)
+        loss = algorithm.model_loss(algorithm.foresee(features, batch), later, batch)
         assert loss is not None
         loss.backward()
 
@@ -139,7 +140,7 @@ def part_works(
 
     return {
         "target": lambda: algorithm.target_value(batch, generator),
-        "critic": lambda: algorithm.critic_loss(features, batch, target)[0].backward(),
+        "critic": lambda: algorithm.critic_loss(foreseen, batch, target)[0].backward(),
         "forward model": forward_model,
         "likelihood of data": likelihood,
         "policy gradient": improvement,

@@ -44,23 +44,24 @@ def test_what_a_model_learns_from_is_what_came_after_whole_windows() -> None:
         for seen in (batch.observation, batch.next_observation)
     )
     foreseen = algorithm.critic.model(now, batch.executed[:1])
-    seen = features_of(algorithm, batch.observation), features_of(algorithm, batch.next_observation)
-    loss = algorithm.model_loss(*seen, batch)
+    ahead = algorithm.foresee(features_of(algorithm, batch.observation), batch)
+    later = features_of(algorithm, batch.next_observation)
+    loss = algorithm.model_loss(ahead, later, batch)
     assert loss is not None
     expected = (foreseen - then).square().mean().item() / len(steps)
     assert loss.item() == pytest.approx(expected, rel=1e-5)
-    nothing = algorithm.model_loss(*seen, replace(batch, steps=torch.zeros_like(steps)))
+    nothing = algorithm.model_loss(ahead, later, replace(batch, steps=torch.zeros_like(steps)))
     assert nothing is not None and nothing.item() == 0
 
 
 def test_only_its_own_loss_trains_it() -> None:
     algorithm, batch = make_algorithm(), make_batch()
     assert algorithm.critic.model is not None
-    features = features_of(algorithm, batch.observation)
-    loss, _ = algorithm.critic_loss(features, batch, batch.reward)
+    ahead = algorithm.foresee(features_of(algorithm, batch.observation), batch)
+    loss, _ = algorithm.critic_loss(ahead, batch, batch.reward)
     loss.backward()
     assert all(parameter.grad is None for parameter in algorithm.critic.model.parameters())
-    loss = algorithm.model_loss(features, features_of(algorithm, batch.next_observation), batch)
+    loss = algorithm.model_loss(ahead, features_of(algorithm, batch.next_observation), batch)
     assert loss is not None
     loss.backward()
     assert algorithm.critic.model.change.weight.grad is not None
@@ -83,6 +84,7 @@ def test_a_critic_without_a_model_sees_what_is() -> None:
     algorithm = make_algorithm(critic=CriticConfig(width=8, forward_model=False))
     batch = make_batch()
     features = features_of(algorithm, batch.observation)
+    assert algorithm.foresee(features, batch) is features
     assert algorithm.model_loss(features, features, batch) is None
     assert "model" not in SoftFlowUpdate(algorithm, Objective()).update(batch, generator())
 

@@ -61,7 +61,7 @@ def test_the_critics_loss_is_the_cross_entropy_with_the_targets_histogram(
     algorithm, batch = make_algorithm(specification), make_batch(specification)
     features = algorithm.critic_input(batch.observation["proprioception"], torch.zeros(BATCH, 0))
     target = torch.linspace(0, 1, BATCH)
-    loss, _ = algorithm.critic_loss(features, batch, target)
+    loss, _ = algorithm.critic_loss(algorithm.foresee(features, batch), batch, target)
     logits = algorithm.critic(features, batch.executed)
     by_hand = 0.0
     for member in range(2):

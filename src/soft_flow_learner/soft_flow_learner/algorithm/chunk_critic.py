@@ -75,13 +75,25 @@ class ChunkCritic(nn.Module):
     def forward(self, observation: Tensor, actions: Tensor, frozen: bool = False) -> Tensor:
         """Observations (B, P + images) and chunks (B, h, A), contract space, to logits (E, B, bins).
 
-        If `frozen`, gradients reach the inputs, not the critic: how an actor climbs it.
+        If `frozen`, gradients reach the inputs, not the critic: how an actor climbs it. They never reach the
+        forward model, which learns from what came, not from what it was worth.
         """
-        batch, members, width = observation.shape[0], self.config.members, self.config.width
-        if self.model is not None:  # which learns from what came, not from what it was worth
-            now, images = observation.tensor_split((self.proprioception,), dim=1)
-            observation = torch.cat((self.model(now, actions, frozen=True), images), dim=1)
-        seen = self.observation_out(F.silu(self.observation_in(observation, frozen)), frozen)
+        return self.judge(self.foresee(observation, actions, frozen=True), actions, frozen)
+
+    def foresee(self, observation: Tensor, actions: Tensor, frozen: bool = False) -> Tensor:
+        """Observations and chunks to what the members see, (B, P + images).
+
+        That is proprioception as the forward model foresees it, or as it is if there is none.
+        """
+        if self.model is None:
+            return observation
+        now, images = observation.tensor_split((self.proprioception,), dim=1)
+        return torch.cat((self.model(now, actions, frozen), images), dim=1)
+
+    def judge(self, foreseen: Tensor, actions: Tensor, frozen: bool = False) -> Tensor:
+        """Logits (E, B, bins) of chunks, given what comes of them, see `foresee`."""
+        batch, members, width = foreseen.shape[0], self.config.members, self.config.width
+        seen = self.observation_out(F.silu(self.observation_in(foreseen, frozen)), frozen)
         acted = self.action_in(actions.flatten(0, 1), frozen)
         readout, position = held(self.readout, frozen), held(self.position, frozen)
         tokens = torch.cat(

@@ -88,23 +88,29 @@ class SoftFlow(nn.Module):
         value = batch.reward + batch.bootstrap * self.target.value(self.target(features, actions))
         return torch.maximum(value, batch.observed_return) if self.config.return_floor else value
 
-    def critic_loss(self, features: Tensor, batch: LearnerBatch, target: Tensor) -> tuple[Tensor, Tensor]:
-        """L_Q, averaged over batch and members, and min_e Q_e of the data (B,)."""
-        logits = self.critic(features, batch.executed.clamp(-1, 1))
+    def foresee(self, features: Tensor, batch: LearnerBatch) -> Tensor:
+        """What the critic sees (B, F) when the batch's chunks begin, to what its members see, (B, F).
+
+        Its gradient is the forward model's.
+        """
+        return self.critic.foresee(features, batch.executed.clamp(-1, 1))
+
+    def critic_loss(self, foreseen: Tensor, batch: LearnerBatch, target: Tensor) -> tuple[Tensor, Tensor]:
+        """L_Q, averaged over batch and members, and min_e Q_e of the data (B,), see `foresee`."""
+        logits = self.critic.judge(foreseen.detach(), batch.executed.clamp(-1, 1))
         wanted = self.critic.histogram.probabilities(target)
         loss = -(wanted * torch.log_softmax(logits, dim=-1)).sum(-1).mean()
         return loss, self.critic.value(logits.detach())
 
-    def model_loss(self, features: Tensor, later: Tensor, batch: LearnerBatch) -> Tensor | None:
-        """L_M, given what the critic sees (B, F) at the start of the windows and after them.
+    def model_loss(self, foreseen: Tensor, later: Tensor, batch: LearnerBatch) -> Tensor | None:
+        """L_M, given what was foreseen (B, F), see `foresee`, and what came, as the critic sees it.
 
         None if the critic has no forward model.
         """
         if self.critic.model is None:
             return None
-        now, then = (seen[:, : self.scale.dimension] for seen in (features, later))
-        miss = (self.critic.model(now, batch.executed.clamp(-1, 1)) - then).square().mean(dim=1)
-        return ((batch.steps == self.horizon) * miss).mean()
+        ahead, then = (seen[:, : self.scale.dimension] for seen in (foreseen, later))
+        return ((batch.steps == self.horizon) * (ahead - then).square().mean(dim=1)).mean()
 
     def improvement_loss(
         self,

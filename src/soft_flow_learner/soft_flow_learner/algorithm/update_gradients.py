@@ -89,8 +89,9 @@ class UpdateGradients:
 
         def compute() -> CriticLoss:
             target = algorithm.value_after(batch, *after)
-            loss, value = algorithm.critic_loss(features, batch, target)
-            return target, loss, value, algorithm.model_loss(features, after[0], batch)
+            foreseen = algorithm.foresee(features, batch)
+            loss, value = algorithm.critic_loss(foreseen, batch, target)
+            return target, loss, value, algorithm.model_loss(foreseen, after[0], batch)
 
         return beside(compute)
 
