@@ -44,7 +44,6 @@ SHORT = {
     "offline.batch": "16",
     "online.updates": "20",
     "online.batch": "16",
-    "online.renewal": "20",
     "rounds": "2",
     "episodes_per_round": "4",
     "starts": "10",

@@ -1,10 +1,11 @@
 """The control: the identical schedule without the critic, so that any gain over it comes from values.
 
-Its critic would be trained and never asked; it is left out.
+Its critic would be trained and never asked; it is left out, and its settings are the same always.
 """
 
 from learning.arms.arm import Arm
 from learning.experiment_config import ExperimentConfig
+from soft_flow_learner.algorithm.chunk_critic import CriticConfig
 from soft_flow_learner.training.stage_config import StageConfig
 
 
@@ -16,8 +17,10 @@ def without_values(stage: StageConfig) -> StageConfig:
 
 def configure(config: ExperimentConfig) -> ExperimentConfig:
     """The same updates of the actor, on the same data, by likelihood alone."""
+    unasked = config.algorithm.model_copy(update={"critic": CriticConfig()})
     return config.model_copy(
         update={
+            "algorithm": unasked,
             "warmup": config.warmup.model_copy(update={"updates": 0}),
             "offline": without_values(config.offline),
             "online": without_values(config.online),

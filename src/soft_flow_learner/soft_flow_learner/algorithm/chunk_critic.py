@@ -54,7 +54,6 @@ class ChunkCritic(nn.Module):
         """A critic of so many numbers of both kinds an observation, and chunks (horizon h, dimension A)."""
         super().__init__()
         members, width = config.members, config.width
-        self.shape = (config, proprioception, images, horizon, dimension)
         self.config, self.horizon, self.proprioception = config, horizon, proprioception
         self.model = ForwardModel(proprioception, horizon, dimension) if config.forward_model else None
         self.histogram = HistogramValue(config.value)

@@ -28,7 +28,6 @@ class StageConfig(StrictModel):
     updates: Annotated[int, Field(ge=0)] = 5000  # online: of each round
     batch: Annotated[int, Field(ge=2)] = 128
     warm_up: Annotated[int, Field(ge=0)] = 100  # updates over which the learning rates rise
-    renewal: Annotated[int, Field(ge=0)] = 0  # updates after which the critic starts anew; 0: never
     data: tuple[DataShare, ...] = (DataShare(),)
     imitated: DataFilter = SUCCESSES  # episodes whose likelihood is raised in full
     objective: Objective = Objective()

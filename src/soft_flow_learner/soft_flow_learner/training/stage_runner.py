@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 
-from soft_flow_learner.algorithm.critic_renewal import renew_critic
 from soft_flow_learner.algorithm.learner_batch import LearnerBatch
 from soft_flow_learner.algorithm.soft_flow_algorithm import Metrics, SoftFlow, SoftFlowUpdate
 from soft_flow_learner.errors import DivergenceError
@@ -56,9 +55,6 @@ class StageRunner:
         Raises:
             DivergenceError: a loss or gradient is not finite; the weights are those before this update.
         """
-        renewal = self.stage.renewal
-        if renewal and number and number % renewal == 0 and self.stage.objective.train_critic:
-            renew_critic(self.optimization, int(seeded_generator(self.seed, 3, number).initial_seed()))
         warm_up = min(1.0, (number + 1) / (self.stage.warm_up + 1))
         for group, rate in zip(self.optimization.optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * warm_up
