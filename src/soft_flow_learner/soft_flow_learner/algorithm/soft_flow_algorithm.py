@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from soft_flow_learner.algorithm.algorithm_config import AlgorithmConfig, Objective
 from soft_flow_learner.algorithm.chunk_critic import ChunkCritic
+from soft_flow_learner.algorithm.freed_memory import keep_freed_memory
 from soft_flow_learner.algorithm.learner_batch import LearnerBatch
 from soft_flow_learner.algorithm.two_threads import half_the_threads
 from soft_flow_learner.algorithm.update_gradients import UpdateGradients
@@ -241,6 +242,7 @@ class SoftFlowUpdate:
             [group for group in groups if group["params"]], weight_decay=config.weight_decay, fused=True
         )
         self._gradients = UpdateGradients(algorithm, objective, self.actor)
+        keep_freed_memory()
         self._averaged = _trained(algorithm.average, algorithm.policy)
         self._followers: tuple[list[Tensor], list[Tensor]] = (
             list(algorithm.target.parameters()),
