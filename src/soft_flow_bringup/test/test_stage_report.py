@@ -239,6 +239,16 @@ def test_an_episode_too_short_for_a_chunk_still_has_its_picture() -> None:
     assert "<image" in plot_episode_values(values, {}, np.zeros((10, 40, 3), np.uint8), 3, 0.05)
 
 
+def test_goals_that_are_reached_at_nearly_the_same_time_share_a_label() -> None:
+    ticks, values = np.arange(0, 200, 8), np.linspace(0, 1, 25)
+    of_an_episode = EpisodeValues(ticks, values, values, values)
+    strip = np.zeros((10, 40, 3), np.uint8)
+    goals = {"cut": 151, "grasped": 90, "released": 152}
+    svg = plot_episode_values(of_an_episode, goals, strip, 200, 0.05)
+    assert all(f"<!-- {text} -->" in svg for text in ("grasped", "cut, released"))
+    assert "<!-- released -->" not in svg
+
+
 def test_a_stage_that_was_not_run_leaves_a_gap_in_the_plot() -> None:
     by_who = {"operator": Rate(5, 10), "imitation": Rate(3, 10), "offline RL": Rate(0, 0)}
     assert plot_success_by_stage({"grasped": by_who, "cut": by_who}).count("<svg") == 1

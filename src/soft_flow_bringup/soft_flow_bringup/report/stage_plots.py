@@ -29,6 +29,7 @@ AT_TOP: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "textcoords": "
 BANDS = ("#f5f7fa", "#ffffff")  # behind the stages in turn
 SHORT = {"imitation": "imitation", "warmup": "warm-up", "offline": "offline", "online": "online"}
 MOST_LABELS = 8  # of rates side by side
+LABEL_WIDTH = 0.02  # of an episode, of a label along a vertical line
 LEAST_WIDTH = 0.02  # min, of a stage on the time axis
 
 
@@ -174,8 +175,9 @@ def plot_episode_values(
         axis.fill_between(seconds, values.executed, values.highest, color=BLUE, alpha=0.2, linewidth=0)
         axis.plot(seconds, values.executed, color=BLUE, linewidth=2, label="Q, the lowest of the ensemble")
         axis.plot(seconds, values.followed, "--", color=MUTED, linewidth=1.2, label="what really followed")
-        for name, tick in goals.items():
+        for tick in goals.values():
             axis.axvline(tick * dt, color=GREEN, linewidth=1.2)
+        for tick, names in _labels(goals, steps):
             style: dict[str, Any] = {
                 "fontsize": 8,
                 "color": GREEN,
@@ -184,7 +186,7 @@ def plot_episode_values(
                 "ha": "right",
             }
             place: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
-            axis.annotate(name, (tick * dt, 1.0), (-2, -3), **place, **style)
+            axis.annotate(names, (tick * dt, 1.0), (-2, -3), **place, **style)
         axis.set(xlim=(0, steps * dt), ylim=(-0.08, 1.08), ylabel="discounted return")
         axis.legend(fontsize=8, loc="upper left", labelcolor=INK)
         axis.tick_params(labelbottom=False)
@@ -194,3 +196,14 @@ def plot_episode_values(
         pictures.grid(visible=False)
         pictures.spines[:].set_visible(False)
         return to_svg(drawing)
+
+
+def _labels(goals: Mapping[str, int], steps: int) -> list[tuple[int, str]]:
+    """Where a label begins that names goals: one for several that lie too close for labels of their own."""
+    found: list[tuple[int, str]] = []
+    for name, tick in sorted(goals.items(), key=lambda goal: goal[1]):
+        if found and tick - found[-1][0] < LABEL_WIDTH * steps:
+            found[-1] = (found[-1][0], f"{found[-1][1]}, {name}")
+        else:
+            found.append((tick, name))
+    return found
