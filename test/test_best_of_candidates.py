@@ -22,7 +22,7 @@ from soft_flow_policy.weights import record_weights
 
 ROOT = Path(__file__).parents[1]
 TASK_FILE = ROOT / "config" / "tasks" / "scissors.yaml"
-CANDIDATES, SEED = 4, 3
+CANDIDATES, LIKELY, SEED = 8, 4, 3
 
 sys.path.insert(0, str(ROOT / "src" / "soft_flow_policy" / "test"))
 from policy_graph import DT, START, Graph, make_observation  # noqa: E402
@@ -43,7 +43,7 @@ def make_algorithm(specification: TaskSpecification) -> SoftFlow:
 
 @torch.no_grad()
 def candidates_in_pytorch(algorithm: SoftFlow, seen: ObservationData) -> tuple[np.ndarray, np.ndarray]:
-    """The candidates for an observation, (N, T, A), clipped, and their values (N,)."""
+    """The likely ones of the candidates for an observation, (K, T, A), clipped, and their values (K,)."""
     policy = algorithm.policy
     image = torch.from_numpy(seen.images["external"].copy())[None]
     observation = {
@@ -53,9 +53,10 @@ def candidates_in_pytorch(algorithm: SoftFlow, seen: ObservationData) -> tuple[n
     shape = (policy.length, policy.dimension)
     draws = [sampling_noise(SEED, seen.stamp_ns, *shape, number)[None] for number in range(CANDIDATES)]
     samples = [policy.sample(observation, 1.0, torch.from_numpy(draw), denoise=True) for draw in draws]
-    chunks = torch.cat([sample.actions for sample in samples]).clamp(-1, 1)
+    likely = torch.cat([sample.log_prob for sample in samples]).topk(LIKELY).indices
+    chunks = torch.cat([sample.actions for sample in samples])[likely].clamp(-1, 1)
     images = policy.encoder.image_features(observation)
-    features = algorithm.critic_input(observation["proprioception"], images).repeat(CANDIDATES, 1)
+    features = algorithm.critic_input(observation["proprioception"], images).repeat(LIKELY, 1)
     values = algorithm.critic.value(algorithm.critic(features, chunks[:, : algorithm.horizon]))
     return chunks.numpy(), values.numpy()
 
@@ -65,11 +66,18 @@ class Flight:
 
     def __init__(self, folder: Path, specification: TaskSpecification, **parameters: object) -> None:
         self.specification, self._stamp = specification, START
-        self.graph = Graph(folder, specification, seed=SEED, temperature=1.0, **parameters)
+        self.graph = Graph(
+            folder,
+            specification,
+            seed=SEED,
+            temperature=1.0,
+            likely_fraction=LIKELY / CANDIDATES,
+            **parameters,
+        )
         self.graph.be_ready()
 
     def choose(self, algorithm: SoftFlow) -> int:
-        """Plan once more, compare with PyTorch; which of the candidates it was."""
+        """Plan once more, compare with PyTorch; which of the likely candidates it was, 0 the likeliest."""
         epoch, self._stamp = len(self.graph.chunks) + 1, self._stamp + DT
         self.graph.enter_epoch(epoch, self._stamp)
         assert self.graph.observe(self._stamp).healthy
@@ -97,7 +105,7 @@ def folder(tmp_path: Path, algorithm: SoftFlow) -> Path:
     return save_checkpoint(path, algorithm.policy, version=1, step=1, stage="offline", critic=critic)
 
 
-def test_the_node_flies_the_candidate_that_the_learners_critic_values_most(
+def test_the_node_flies_the_likely_candidate_that_the_learners_critic_values_most(
     folder: Path, algorithm: SoftFlow
 ) -> None:
     flight = Flight(folder, algorithm.policy.specification, candidates=CANDIDATES)

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 from learning.arms import ARMS
 from learning.bench import parse_seeds
 from learning.bench import run_all as run_processes
-from learning.closed_loop import Tick, policy_act, roll_out
+from learning.closed_loop import Tick, batch_of, policy_act, roll_out
 from learning.comparison import read_results
 from learning.critic_choice import best_chunk_act
 from learning.evaluation import RANDOM
@@ -210,7 +210,10 @@ def test_a_start_gives_the_same_episode_whatever_is_played_beside_it() -> None:
     np.testing.assert_array_equal(np.stack(alone.observations), np.stack(among.observations))
 
 
-def test_of_several_chunks_the_one_acts_that_the_critic_values_most() -> None:
+@pytest.mark.parametrize(("likely_fraction", "asked"), [(1.0, 5), (0.6, 3)])
+def test_of_several_likely_chunks_the_one_acts_that_the_critic_values_most(
+    likely_fraction: float, asked: int
+) -> None:
     torch.manual_seed(0)
     specification = Fork().specification
     policy = FlowPolicy(FlowPolicyConfig(cameras=()), specification)
@@ -220,14 +223,19 @@ def test_of_several_chunks_the_one_acts_that_the_critic_values_most() -> None:
     observations = random.standard_normal((3, specification.proprioception_dimension)).astype(np.float32)
     shape = (specification.chunk.length, specification.action_dimension)
     noise = random.standard_normal((3, 5, *shape)).astype(np.float32)
-    chosen = best_chunk_act(algorithm, 1.0)(observations, noise)
+    chosen = best_chunk_act(algorithm, 1.0, likely_fraction)(observations, noise)
     features = algorithm.critic_input(torch.from_numpy(observations), torch.zeros(3, 0))
-    values = []
+    seen = batch_of(observations, {}, torch.device("cpu"))
+    values, log_prob = [], []
     for candidate in range(5):
+        with torch.no_grad():
+            sample = policy.sample(seen, 1.0, torch.from_numpy(noise[:, candidate].copy()), denoise=True)
+        log_prob.append(sample.log_prob)
         chunk = policy_act(policy, 1.0)(observations, noise[:, [candidate]]).clip(-1, 1)
         executed = torch.from_numpy(chunk[:, : specification.chunk.executed])
         values.append(algorithm.critic.value(algorithm.critic(features, executed)))
-    best = torch.stack(values).argmax(dim=0)
+    ranks = torch.stack(log_prob).argsort(dim=0, descending=True).argsort(dim=0)
+    best = torch.stack(values).masked_fill(ranks >= asked, -torch.inf).argmax(dim=0)
     assert len(set(best.tolist())) > 1
     for row, candidate in enumerate(best.tolist()):
         alone = policy_act(policy, 1.0)(observations[[row]], noise[[row]][:, [candidate]]).clip(-1, 1)

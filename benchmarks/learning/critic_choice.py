@@ -6,11 +6,15 @@ import torch
 from learning.closed_loop import NO_IMAGES, Act, Images, batch_of
 from soft_flow_learner.algorithm.soft_flow_algorithm import SoftFlow
 from soft_flow_learner.training.compute import to_device
+from soft_flow_policy.chunk_choice import likely_count
 from soft_flow_policy.observation_encoder import ObservationBatch
 
 
-def best_chunk_act(algorithm: SoftFlow, temperature: float) -> Act:
-    """How the averaged actor acts, one denoised sample for each of N noises, and min_e Q_e chooses."""
+def best_chunk_act(algorithm: SoftFlow, temperature: float, likely_fraction: float = 1.0) -> Act:
+    """How the averaged actor acts: of a denoised sample for each of N noises, the best of the likely ones.
+
+    The critic is asked about the most likely `likely_fraction` of them (`chunk_choice`); min_e Q_e chooses.
+    """
     device = next(algorithm.parameters()).device
 
     def act(observations: np.ndarray, noise: np.ndarray, images: Images = NO_IMAGES) -> np.ndarray:
@@ -24,11 +28,14 @@ def best_chunk_act(algorithm: SoftFlow, temperature: float) -> Act:
                 image_features=image_features.repeat_interleave(candidates, dim=0),
             )
             flat = to_device(noise, device).flatten(0, 1)
-            chunks = algorithm.average.sample(repeated, temperature, flat, denoise=True).actions.clamp(-1, 1)
-            chunks = chunks.unflatten(0, (starts, candidates))
+            sample = algorithm.average.sample(repeated, temperature, flat, denoise=True)
+            rows = torch.arange(starts, device=device)
+            likely = sample.log_prob.unflatten(0, (starts, candidates))
+            likely = likely.topk(likely_count(candidates, likely_fraction), dim=1).indices
+            chunks = sample.actions.clamp(-1, 1).unflatten(0, (starts, candidates))[rows[:, None], likely]
             features = algorithm.critic_input(seen["proprioception"], image_features)
             values = algorithm.critic.candidate_values(features, chunks[:, :, : algorithm.horizon])
-            best = chunks[torch.arange(starts, device=device), values.argmax(dim=1)]
+            best = chunks[rows, values.argmax(dim=1)]
         return best.cpu().numpy()
 
     return act

@@ -273,7 +273,9 @@ class Experiment:
         """How to act in or after a stage, of how many candidates: once there is a critic, it chooses."""
         candidates = self.config.candidates
         if stage != "imitation" and candidates > 1:
-            return best_chunk_act(self._algorithm, self.config.candidate_temperature), candidates
+            config = self.config
+            act = best_chunk_act(self._algorithm, config.candidate_temperature, config.likely_fraction)
+            return act, candidates
         return policy_act(policy, temperature), 1
 
     def _restore_rollouts(self) -> None:

@@ -38,6 +38,7 @@ class ExperimentConfig(YamlModel):
     rollout_temperature: NotNegative = 0.5  # of the policy in online rollouts
     candidates: Count = 1  # of which the critic chooses a chunk once there is one
     candidate_temperature: NotNegative = 0.5  # of the policy where the critic chooses
+    likely_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0  # of the candidates, for the critic
     aligned: bool = False  # chunks of the critic start only where executed ones can have started
     save_seconds: Annotated[float, Field(gt=0)] = 120.0
 

@@ -103,7 +103,7 @@ class PolicyNode(PolicyEndpointsNode):
         """Replace the served policy by a checkpoint; the old one stays if it cannot be used."""
         p = self.parameters
         start = time.monotonic()
-        sampling = Sampling(p.seed, p.temperature, p.denoise, p.candidates, p.gate)
+        sampling = Sampling(p.seed, p.temperature, p.denoise, p.candidates, p.gate, p.likely_fraction)
         policy = ServedPolicy(path, sampling, p.runtime, self._task)
         self._gate = open_gate(policy, p)
         if p.runtime == "auto" and policy.runtime == "torch":

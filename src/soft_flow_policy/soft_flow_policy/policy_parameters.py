@@ -18,6 +18,9 @@ class PolicyParameters:
     candidates: int = parameter(
         1, "chunks sampled for an observation; the checkpoint's critic chooses the best of several", 1, 64
     )
+    likely_fraction: float = parameter(
+        0.5, "of several candidates that the critic is asked about, the most likely ones", 0.01, 1.0
+    )
     runtime: str = parameter("auto", "auto, onnxruntime or torch")
     accept_weights: bool = parameter(
         False, "take over the weights that a learner publishes, between chunks; off in an evaluation"

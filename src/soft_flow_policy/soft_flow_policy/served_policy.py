@@ -9,6 +9,7 @@ import numpy as np
 from soft_flow_contract.steps import ObservationData
 from soft_flow_contract.task_specification import TaskSpecification
 from soft_flow_policy.checkpoint import CRITIC_FILE, Checkpoint, CheckpointError, open_checkpoint
+from soft_flow_policy.chunk_choice import choose_chunk, likely_count
 from soft_flow_policy.chunk_schedule import sampling_noise
 from soft_flow_policy.chunk_value import OnnxChunkValue
 from soft_flow_policy.inference import ChunkValue, InferenceError, InferenceSession, make_session
@@ -23,6 +24,7 @@ class Sampling:
     temperature: factor on the base variable, 1 samples the density.
     denoise: remove the dequantization noise from what is executed.
     candidates: chunks to choose from; the critic chooses if there are several.
+    likely_fraction: of them that the critic is asked about, the most likely ones.
     rescore: whether what the chunk before still plans is rescored, for the likelihood gate.
     """
 
@@ -31,6 +33,7 @@ class Sampling:
     denoise: bool
     candidates: int = 1
     rescore: bool = False
+    likely_fraction: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ class ServedPolicy:
         if not path:
             raise CheckpointError("checkpoint: no path was given; set the parameter to a checkpoint folder")
         checkpoint = open_checkpoint(Path(path).expanduser(), specification)
-        critic = _critic(checkpoint, sampling.candidates)
+        critic = _critic(checkpoint, sampling)
         policy = checkpoint.policy()
         self.path, self.specification = path, checkpoint.specification
         self.manifest = checkpoint.manifest
@@ -218,22 +221,25 @@ class ServedPolicy:
         if critic is not None:
             # The critic was trained on what is executed: clipped chunks.
             clipped = np.clip(samples.actions, -1.0, 1.0)
-            values = critic.values(proprioception, observation.images, clipped)
-            best = int(np.argmax(values))
-            value = float(values[best])
+            best, value = choose_chunk(
+                samples.log_prob,
+                sampling.likely_fraction,
+                lambda kept: critic.values(proprioception, observation.images, clipped[kept]),
+            )
         duration = time.perf_counter() - start
         log_prob, rescored = float(samples.log_prob[best]), float(samples.rescored[best])
         return PlannedChunk(samples.actions[best], log_prob, duration, value, rescored)
 
 
-def _critic(checkpoint: Checkpoint, candidates: int) -> ChunkValue | None:
-    """The critic that chooses among `candidates` chunks; None where there is nothing to choose."""
-    if candidates == 1:
+def _critic(checkpoint: Checkpoint, sampling: Sampling) -> ChunkValue | None:
+    """The critic that chooses among several candidates; None where there is nothing to choose."""
+    if sampling.candidates == 1:
         return None
     data = checkpoint.critic()
     if data is None:
         raise CheckpointError(
-            f"{checkpoint.path}: has no '{CRITIC_FILE}' to choose among {candidates} candidates; "
+            f"{checkpoint.path}: has no '{CRITIC_FILE}' to choose among {sampling.candidates} candidates; "
             "set candidates to 1, or serve a checkpoint of a stage that trains a critic"
         )
-    return OnnxChunkValue(data, checkpoint.specification, candidates)
+    asked = likely_count(sampling.candidates, sampling.likely_fraction)
+    return OnnxChunkValue(data, checkpoint.specification, asked)

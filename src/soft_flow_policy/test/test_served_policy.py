@@ -20,12 +20,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory, policy: FlowPolicy) -> Path
     return save_checkpoint(path, policy, version=1, step=1, stage="offline_rl", critic=critic)
 
 
+@pytest.mark.parametrize(("likely_fraction", "asked"), [(1.0, CANDIDATES), (0.6, 3)])
 @pytest.mark.parametrize("runtime", ["onnxruntime", "torch"])
-def test_of_several_candidates_the_one_of_the_highest_value_is_planned(
-    folder: Path, policy: FlowPolicy, runtime: str
+def test_of_the_likely_ones_of_several_candidates_the_one_of_the_highest_value_is_planned(
+    folder: Path, policy: FlowPolicy, runtime: str, likely_fraction: float, asked: int
 ) -> None:
     single = ServedPolicy(str(folder), Sampling(3, 1.0, True), runtime, None)
-    several = ServedPolicy(str(folder), Sampling(3, 1.0, True, CANDIDATES), runtime, None)
+    sampling = Sampling(3, 1.0, True, CANDIDATES, likely_fraction=likely_fraction)
+    several = ServedPolicy(str(folder), sampling, runtime, None)
     chosen = set()
     for tick in range(6):
         observation = make_observation(policy.specification, tick * DT)
@@ -39,7 +41,8 @@ def test_of_several_candidates_the_one_of_the_highest_value_is_planned(
             for number in range(CANDIDATES)
         ]
         values = [float(np.clip(candidate.actions, -1, 1).mean()) for candidate in candidates]
-        best = int(np.argmax(values))
+        likely = np.argsort([-candidate.log_prob[0] for candidate in candidates])[:asked]
+        best = int(max(likely, key=lambda candidate: values[candidate]))
         chosen.add(best)
         chunk = several.plan(observation)
         assert np.abs(chunk.actions - candidates[best].actions[0]).max() < 1e-4
