@@ -6,6 +6,7 @@ stay in --output.
 """
 
 import argparse
+import json
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from figures import RESULTS, Figure, table
 
@@ -28,8 +30,11 @@ from learning.comparison_figures import (
     rate_figures,
 )
 from learning.comparison_plot import plot_comparison
-from learning.experiment_config import BUDGETS
+from learning.experiment_config import BUDGETS, load_config
 from learning.learning_task import demonstration_file
+from learning.recorded_runs import with_recorded, write_record
+from learning.run_experiment import arm_settings
+from learning.tasks import budget_file, make_task
 from learning.whole_file import write_json, write_whole
 from soft_flow_learner.errors import LearnerError
 from soft_flow_learner.training.compute import DEVICES
@@ -99,6 +104,8 @@ def parse_arguments(bench: Bench, arguments: Sequence[str] | None) -> argparse.N
     add("--device", choices=DEVICES, default="cpu", help="where they train and act (default: %(default)s)")
     add("--output", type=Path, help="folder (default: runs/learning/NAME, the budget added)")
     add("--compare-only", action="store_true", help="run nothing; compare what is there")
+    add("--recorded", action="store_true",
+        help="compare with recorded runs as well, in place of those that are not here")  # fmt: skip
     options = parser.parse_args(arguments)
     options.arms = options.arms.split(",")
     unknown = sorted(set(options.arms) - set(ARMS))
@@ -108,6 +115,8 @@ def parse_arguments(bench: Bench, arguments: Sequence[str] | None) -> argparse.N
         options.seeds = parse_seeds(options.seeds)
     except ValueError as error:
         parser.error(f"--seeds: {error}")
+    if options.recorded and (options.overrides or options.budget == "smoke"):
+        parser.error("--recorded: sweeps and the budget smoke have no record")
     if options.overrides and options.output is None:
         parser.error("--set: a sweep needs a folder of its own; name it with --output")
     if options.output is None:
@@ -176,25 +185,50 @@ def run_missing(bench: Bench, options: argparse.Namespace) -> list[str]:
     return failed + run_all(undone, options.workers, logs)
 
 
+def add_recorded(bench: Bench, options: argparse.Namespace, results: Results) -> Results:
+    """`results` and those recorded runs that today's code would begin with the same settings.
+
+    Raises:
+        LearnerError: nothing is recorded, or it is damaged.
+    """
+    task, config = make_task(bench.task), load_config(budget_file(bench.task), options.budget)
+    name = result_name(bench, options.budget)
+    record, configuration = RESULTS / f"{name}_runs.jsonl", RESULTS / f"{name}_config.json"
+
+    def expected(arm: str) -> dict[str, Any]:
+        return json.loads(json.dumps(arm_settings(task, ARMS[arm], options.budget, config)))
+
+    results, left_out = with_recorded(results, record, configuration, expected)
+    print("".join(f"left out: {reason}\n" for reason in left_out), end="")
+    return results
+
+
+def result_name(bench: Bench, budget: str) -> str:
+    """How files of results begin."""
+    return bench.name if budget == "default" else f"{bench.name}_{budget}"
+
+
 def write_comparison(bench: Bench, results: Results, root: Path, budget: str, to: Path) -> list[Figure]:
-    """Write `to`/NAME.md, .json, .svg and _config.json; returns the figures."""
+    """Write `to`/NAME.md, .json, .svg, _config.json and _runs.jsonl; returns the figures."""
     goals = [goal_figure(results, goal, bench.command) for goal in bench.goals]
     figures = [figure for figure in goals if figure is not None]
     figures += rate_figures(results, bench.flags, bench.command)
-    name = bench.name if budget == "default" else f"{bench.name}_{budget}"
+    name = result_name(bench, budget)
     few = min(map(len, results.runs.values())) < 2
     alone = " An arm has one seed only: its intervals know nothing of other seeds." if few else ""
     notes = (
         f"{bench.title}\n\nBudget: {budget}. Intervals are hierarchical bootstraps over seeds, then starts, "
         "paired for differences; a difference counts when its interval excludes 0. The settings of every arm "
         "are in "
-        f"[{name}_config.json]({name}_config.json).{alone}\n\n{effort_table(results)}\n\n"
+        f"[{name}_config.json]({name}_config.json), what came of every start in "
+        f"[{name}_runs.jsonl]({name}_runs.jsonl).{alone}\n\n{effort_table(results)}\n\n"
         f"Differences in `{bench.flags[-1]}`:\n\n{difference_table(results, bench.flags[-1])}\n\n"
         f"![Success by stage]({name}.svg)"
     )
     rows = [figure.__dict__ for figure in figures]
     write_json(to / f"{name}.json", rows)
     write_json(to / f"{name}_config.json", configuration(results))
+    write_record(to / f"{name}_runs.jsonl", results)
     write_whole(to / f"{name}.svg", plot_comparison(results, root, bench.flags).encode())
     text = f"# {name}\n\n{table(figures)}\n{notes}\n"
     write_whole(to / f"{name}.md", text.encode())
@@ -210,6 +244,8 @@ def main(bench: Bench, arguments: Sequence[str] | None = None) -> int:
     try:
         failed = [] if options.compare_only else run_missing(bench, options)
         results = read_results(options.output)
+        if options.recorded:
+            results = add_recorded(bench, options, results)
     except LearnerError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

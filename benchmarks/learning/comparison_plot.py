@@ -68,7 +68,9 @@ def draw_rollouts(axis: Axes, results: Results) -> None:
 
 
 def read_progress(path: Path) -> list[dict[str, Any]]:
-    """Lines of a `progress.jsonl`."""
+    """Lines of a `progress.jsonl`; none if it is elsewhere."""
+    if not path.exists():
+        return []
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
@@ -92,7 +94,7 @@ def draw_curve(axis: Axes, results: Results, root: Path, metric: str, title: str
 
 
 def _curve(path: Path, metric: str, run: Mapping[str, Any]) -> np.ndarray:
-    """Updates since the beginning and the metric, (N, 2)."""
+    """Updates since the beginning and the metric, (N, 2); none of a run that was recorded elsewhere."""
     before, total = {}, 0
     for stage, updates in run["updates"].items():
         before[stage] = total

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before PyTorch: several of these run side by side
 os.environ.setdefault("LP_NUM_THREADS", "0")  # of Mesa's software renderer: as above
@@ -12,10 +13,11 @@ os.environ.setdefault("LP_NUM_THREADS", "0")  # of Mesa's software renderer: as 
 import torch
 
 from learning.arms import ARMS
+from learning.arms.arm import Arm
 from learning.experiment import Experiment
-from learning.experiment_config import BUDGETS, load_config
+from learning.experiment_config import BUDGETS, ExperimentConfig, load_config
 from learning.experiment_folder import ExperimentFolder
-from learning.learning_task import demonstration_file, demonstrations
+from learning.learning_task import LearningTask, demonstration_file, demonstrations
 from learning.tasks import TASKS, budget_file, make_task
 from soft_flow_contract.errors import ContractError
 from soft_flow_learner.errors import LearnerError
@@ -35,6 +37,17 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def arm_settings(task: LearningTask, arm: Arm, budget: str, config: ExperimentConfig) -> dict[str, Any]:
+    """What decides a run of an arm, but for its seed; `config` as all arms get it."""
+    return {
+        "task": task.name,
+        "arm": arm.name,
+        "budget": budget,
+        "specification": task.specification.hash,
+        "config": arm.configure(config).model_dump(mode="json"),
+    }
+
+
 def run(options: argparse.Namespace) -> None:
     """Do what the options ask for.
 
@@ -49,19 +62,12 @@ def run(options: argparse.Namespace) -> None:
     if options.arm is None:
         return
     arm = ARMS[options.arm]
-    config = arm.configure(config)
-    settings = {
-        "task": options.task,
-        "arm": arm.name,
-        "seed": options.seed,
-        "budget": options.budget,
-        "specification": task.specification.hash,
-        "config": config.model_dump(mode="json"),
-    }
+    settings = {**arm_settings(task, arm, options.budget, config), "seed": options.seed}
     folder = ExperimentFolder(options.root / arm.name / str(options.seed), settings)
     if not folder.result.exists():
         with open_compute(options.device) as compute:
-            Experiment(task, arm, options.seed, config, folder, episodes, compute).run()
+            own = arm.configure(config)
+            Experiment(task, arm, options.seed, own, folder, episodes, compute).run()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
