@@ -1,6 +1,7 @@
 """Recorded runs of learning experiments join those that are there, if their settings are the same."""
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,17 @@ import pytest
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
+import learning.bench  # noqa: E402
+import learning_fork  # noqa: E402
+from learning.arms import ARMS  # noqa: E402
 from learning.comparison import Results  # noqa: E402
 from learning.comparison_figures import configuration  # noqa: E402
 from learning.evaluation import FIXED, RANDOM  # noqa: E402
+from learning.experiment_config import load_config  # noqa: E402
+from learning.fork import Fork  # noqa: E402
 from learning.recorded_runs import with_recorded, write_record  # noqa: E402
+from learning.run_experiment import arm_settings  # noqa: E402
+from learning.tasks import budget_file  # noqa: E402
 
 from soft_flow_learner.errors import LearnerError  # noqa: E402
 
@@ -95,3 +103,43 @@ def test_a_damaged_record_is_refused(tmp_path: Path, damage: str) -> None:
         runs.write_text('{"something": "else"}\n')
     with pytest.raises(LearnerError, match=r"x_runs\.jsonl, x_config\.json: cannot be read"):
         with_recorded(NOTHING, runs, settings, expected)
+
+
+def test_the_command_adds_recorded_arms_and_records_them_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(learning.bench, "RESULTS", tmp_path)
+    task, config = Fork(), load_config(budget_file("fork"), "default")
+    arms: dict[str, Results] = {}
+    for arm, reached in (("soft_flow", [1, 1, 0, 1]), ("control", [0, 1, 0, 1])):
+        made = make_results(arm, {0: reached})
+        begun = {arm: json.loads(json.dumps(arm_settings(task, ARMS[arm], "default", config)))}
+        arms[arm] = Results(made.runs, made.timing, begun)
+    write_record(tmp_path / "learning_fork_runs.jsonl", arms["control"])
+    (tmp_path / "learning_fork_config.json").write_text(json.dumps(configuration(arms["control"])))
+    folder = tmp_path / "here" / "soft_flow" / "0"
+    folder.mkdir(parents=True)
+    (folder / "result.json").write_text(json.dumps(arms["soft_flow"].runs["soft_flow"][0]))
+    (folder / "experiment.json").write_text(
+        json.dumps({**arms["soft_flow"].settings["soft_flow"], "seed": 0})
+    )
+    (folder / "timing.json").write_text('{"imitation": 60.0}')
+    (folder / "progress.jsonl").write_text("")
+    options = ["--compare-only", "--recorded", "--output", str(tmp_path / "here")]
+    assert learning_fork.main(options) == 0
+    table = (tmp_path / "learning_fork.md").read_text()
+    assert "| reached, SOFT-FLOW after imitation, from held-out starts (95 % 25 to 100) | 75 |" in table
+    assert (
+        "| reached, control (no critic) after imitation, from held-out starts (95 % 0 to 100) | 50 |" in table
+    )
+    assert "left out" not in capsys.readouterr().out
+    lines = (tmp_path / "learning_fork_runs.jsonl").read_text().splitlines()
+    assert [json.loads(line)["run"]["arm"] for line in lines] == ["soft_flow", "control"]
+
+
+def test_where_nothing_is_recorded_the_command_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(learning.bench, "RESULTS", tmp_path)
+    assert learning_fork.main(["--compare-only", "--recorded", "--output", str(tmp_path / "here")]) == 1
+    assert "or compare without --recorded" in capsys.readouterr().err
