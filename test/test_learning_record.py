@@ -1,7 +1,6 @@
 """Recorded runs of learning experiments join those that are there, if their settings are the same."""
 
 import json
-import re
 import sys
 from pathlib import Path
 from typing import Any
