@@ -91,6 +91,13 @@ def test_runs_of_other_settings_are_left_out_by_name(tmp_path: Path) -> None:
     assert left_out == ["control: recorded with config.beta = 3, now 1"]
 
 
+def test_recorded_seeds_join_only_seeds_of_the_same_settings(tmp_path: Path) -> None:
+    files = record(tmp_path, make_results("control", {0: [0, 1]}))
+    together, left_out = with_recorded(make_results("control", {1: [1, 1]}, beta=3), *files, expected)
+    assert set(together.runs["control"]) == {1}
+    assert left_out == ["control: recorded with config.beta = 1, now 3"]
+
+
 @pytest.mark.parametrize("damage", ["cut", "missing", "foreign"])
 def test_a_damaged_record_is_refused(tmp_path: Path, damage: str) -> None:
     runs, settings = record(tmp_path, make_results("control", {0: [0, 1]}))
@@ -112,7 +119,7 @@ def test_the_command_adds_recorded_arms_and_records_them_all(
     arms: dict[str, Results] = {}
     for arm, reached in (("soft_flow", [1, 1, 0, 1]), ("control", [0, 1, 0, 1])):
         made = make_results(arm, {0: reached})
-        begun = {arm: json.loads(json.dumps(arm_settings(task, ARMS[arm], "default", config)))}
+        begun = {arm: arm_settings(task, ARMS[arm], "default", config)}
         arms[arm] = Results(made.runs, made.timing, begun)
     write_record(tmp_path / "learning_fork_runs.jsonl", arms["control"])
     (tmp_path / "learning_fork_config.json").write_text(json.dumps(configuration(arms["control"])))

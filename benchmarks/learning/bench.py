@@ -6,7 +6,6 @@ stay in --output.
 """
 
 import argparse
-import json
 import os
 import signal
 import subprocess
@@ -196,7 +195,7 @@ def add_recorded(bench: Bench, options: argparse.Namespace, results: Results) ->
     record, configuration = RESULTS / f"{name}_runs.jsonl", RESULTS / f"{name}_config.json"
 
     def expected(arm: str) -> dict[str, Any]:
-        return json.loads(json.dumps(arm_settings(task, ARMS[arm], options.budget, config)))
+        return arm_settings(task, ARMS[arm], options.budget, config)
 
     results, left_out = with_recorded(results, record, configuration, expected)
     print("".join(f"left out: {reason}\n" for reason in left_out), end="")

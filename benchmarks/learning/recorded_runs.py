@@ -35,7 +35,8 @@ def with_recorded(
         results: what was run here.
         record: file of the runs.
         configuration: file of their settings.
-        expected: what runs of an arm would be begun with today; the recorded ones must have been, too.
+        expected: what runs of an arm would be begun with today. The recorded ones must have been, too, or
+            with what those of that arm were that are here.
 
     Raises:
         LearnerError: a file is missing or damaged.
@@ -48,7 +49,7 @@ def with_recorded(
         for line in record.read_text(encoding="utf-8").splitlines():
             entry = json.loads(line)
             arm, seed = entry["run"]["arm"], entry["run"]["seed"]
-            difference = first_difference(begun[arm], expected(arm))
+            difference = first_difference(begun[arm], results.settings.get(arm) or expected(arm))
             if difference is not None:
                 place, then, now = difference
                 left_out[arm] = f"{arm}: recorded with {place} = {then!r}, now {now!r}"
