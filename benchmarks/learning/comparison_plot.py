@@ -13,9 +13,19 @@ from learning.arms import ARMS
 from learning.comparison import Results
 from learning.evaluation import RANDOM
 from learning.experiment_folder import STAGES
-from soft_flow_bringup.report.figure_style import BLUE, GREEN, MUTED, ORANGE, PURPLE, RED, figure, to_svg
+from soft_flow_bringup.report.figure_style import (
+    BLUE,
+    GREEN,
+    MUTED,
+    ORANGE,
+    PURPLE,
+    RED,
+    SKY,
+    figure,
+    to_svg,
+)
 
-COLOURS = dict(zip(ARMS, (RED, MUTED, ORANGE, BLUE, GREEN, PURPLE), strict=False))
+COLOURS = dict(zip(ARMS, (RED, MUTED, ORANGE, BLUE, GREEN, PURPLE, SKY), strict=True))
 
 
 def plot_comparison(results: Results, root: Path, flags: Sequence[str]) -> str:
@@ -34,7 +44,7 @@ def plot_comparison(results: Results, root: Path, flags: Sequence[str]) -> str:
 
 CURVES = (
     ("nll", "Negative log-likelihood of data\na dimension (nat)"),
-    ("q_policy", "Value of the policy's chunks"),
+    ("q_data", "Value of the data's chunks"),
     ("critic", "Cross-entropy of the critic (nat)"),
 )
 
@@ -87,10 +97,16 @@ def draw_curve(axis: Axes, results: Results, root: Path, metric: str, title: str
             continue
         for curve in curves:
             axis.plot(curve[:, 0], curve[:, 1], color=COLOURS[arm], alpha=0.2, linewidth=0.7)
-        shortest = min(map(len, curves))
-        mean = np.mean([curve[:shortest] for curve in curves], axis=0)
+        mean = mean_curve(curves)
         axis.plot(mean[:, 0], mean[:, 1], color=COLOURS[arm], linewidth=1.5)
     axis.set(title=title, xlabel="update, all stages")
+
+
+def mean_curve(curves: Sequence[np.ndarray]) -> np.ndarray:
+    """Mean (N, 2) of curves (n, 2) where all have a point; seeds may share imitation with another arm."""
+    points = [dict(curve) for curve in curves]
+    common = sorted(set.intersection(*map(set, points)))
+    return np.array([(x, np.mean([curve[x] for curve in points])) for x in common]).reshape(-1, 2)
 
 
 def _curve(path: Path, metric: str, run: Mapping[str, Any]) -> np.ndarray:

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREEN, RED, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
+SKY = "#56B4E9"
 INK, MUTED, GRID = "#1f2933", "#66727f", "#e3e8ee"
 COLOURS = {"operator": BLUE, "policy": RED, "policy without images": MUTED}
 
