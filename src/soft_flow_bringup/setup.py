@@ -25,6 +25,7 @@ setup(
         shared("launch", "*.launch.xml"),
         shared("config", "*.yaml"),
         shared("config/tasks", "*.yaml"),
+        shared("config/robots", "*.yaml"),
     ],
     install_requires=["setuptools"],
     zip_safe=True,

@@ -251,7 +251,8 @@ def _build(
     stamp.unlink(missing_ok=True)
     # A native colcon belongs to the system's Python; run by ours, what it installs finds our packages.
     colcon = 'python -c "import sys; from colcon_core.command import main; sys.exit(main())"'
-    script = f". ./env.bash && exec {colcon} build --event-handlers console_cohesion+"
+    folders = "src" if native else f"src {workspace.wheel_packages.name}"
+    script = f". ./env.bash && exec {colcon} build --base-paths {folders} --event-handlers console_cohesion+"
     steps.run(
         "Packages of this workspace", ["bash", "-c", f"cd {_quoted(workspace.root)} && {script}"], environ
     )

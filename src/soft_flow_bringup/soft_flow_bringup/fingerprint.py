@@ -39,7 +39,7 @@ def build_fingerprint(workspace: Workspace) -> str:
     files that are installed as data.
     """
     parts: list[bytes] = []
-    for file in sorted(workspace.source.rglob("*")):
+    for file in sorted([*workspace.source.rglob("*"), *workspace.wheel_packages.rglob("*")]):
         relative = file.relative_to(workspace.root)
         if not file.is_file() or _NO_SOURCE.intersection(relative.parts) or ".egg-info" in str(relative):
             continue

@@ -38,6 +38,11 @@ class Workspace:
         return self.root / "src"
 
     @property
+    def wheel_packages(self) -> Path:
+        """Packages that every native ROS 2 has, for ROS 2 from wheels."""
+        return self.root / "wheel_packages"
+
+    @property
     def log(self) -> Path:
         """Logs of set-up (and colcon's own)."""
         return self.root / "log"

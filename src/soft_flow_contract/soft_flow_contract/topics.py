@@ -11,6 +11,8 @@ ARM_TARGET_POSE = "arm/target_pose"
 ARM_TARGET_JOINT = "arm/target_joint"
 HAND_JOINT_STATES = "hand/joint_states"
 HAND_TARGET_JOINT = "hand/target_joint"
+ARM_DRIVER_STATE = "arm/driver_state"
+HAND_DRIVER_STATE = "hand/driver_state"
 OBSERVATION = "observation"
 ACTION_CHUNK = "policy/action_chunk"
 POLICY_HEARTBEAT = "policy/heartbeat"
@@ -29,6 +31,8 @@ EMERGENCY_STOP_STATE = "emergency_stop/state"
 SIMULATION_STATE = "simulation/state"
 CLOCK = "/clock"
 DIAGNOSTICS = "/diagnostics"
+TF = "/tf"
+TF_STATIC = "/tf_static"
 
 SET_MODE = "arbiter/set_mode"
 EMERGENCY_STOP = "emergency_stop"
@@ -41,11 +45,23 @@ LEARNER_SAVE = "learner/save"
 LEARNER_START = "learner/start"
 SIMULATION_RESET = "simulation/reset"
 SIMULATION_START = "simulation/start"
+GO_TO_START = "arbiter/go_to_start"  # action
+ARM_RECOVER = "arm/recover"
+HAND_RECOVER = "hand/recover"
+HAND_TORQUE = "hand/torque"
+HAND_NEUTRAL = "hand/neutral"
+HAND_REBOOT = "hand/reboot"
+HAND_CALIBRATE = "hand/calibrate"  # action
 
 
 def camera_image(name: str) -> str:
     """Topic of a camera's raw images."""
     return f"cameras/{name}/image_raw"
+
+
+def camera_compressed(name: str) -> str:
+    """Topic of a camera's JPEG images."""
+    return f"cameras/{name}/image_raw/compressed"
 
 
 def camera_info(name: str) -> str:

@@ -1,0 +1,1 @@
+"""Driver of a Franka arm over franky, and what franka_ros2 with crisp_controllers needs."""

@@ -1,0 +1,1 @@
+"""Lifecycle driver of an ORCA hand over orca_core."""
