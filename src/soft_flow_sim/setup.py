@@ -21,6 +21,8 @@ setup(
     entry_points={
         "console_scripts": [
             "simulator_node = soft_flow_sim.simulator_node:main",
+            "protocol_world = soft_flow_sim.protocol.protocol_world:main",
+            "protocol_simulator_node = soft_flow_sim.protocol.protocol_simulator_node:main",
         ],
         "gymnasium.envs": ["__root__ = soft_flow_sim.environments:register_environments"],
         "soft_flow.teleop_devices": ["scripted = soft_flow_sim.scripted_device:ScriptedDevice"],

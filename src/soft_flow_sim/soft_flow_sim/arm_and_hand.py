@@ -102,7 +102,8 @@ class ArmAndHand:
         self._delayed.clear()
         self._data.qpos[self._position_address] = self._goal
         self._data.ctrl[self._actuators] = self._goal
-        self._data.act[self._model.actuator_actadr[self._actuators]] = self._goal
+        state = self._model.actuator_actadr[self._actuators]
+        self._data.act[state[state >= 0]] = self._goal[state >= 0]  # of the servos that filter their target
         mujoco.mj_forward(self._model, self._data)
 
     def apply_command(

@@ -10,6 +10,7 @@ from soft_flow_contract.task_specification import TaskSpecification
 from soft_flow_sim.arm_and_hand import ArmAndHand, RobotState
 from soft_flow_sim.divergence import divergence_reason
 from soft_flow_sim.domain_parameters import NOMINAL, DomainParameters
+from soft_flow_sim.driven_robot import DrivenRobot, drive_by_torque
 from soft_flow_sim.grasp_assist import GraspAssist, GraspAssistParameters
 from soft_flow_sim.hand_poses import HOME_FLANGE, HOME_POSTURE, OPEN_HAND
 from soft_flow_sim.inverse_kinematics import ArmInverseKinematics
@@ -32,6 +33,7 @@ SCISSORS_YAW_RANGE = np.deg2rad(15.0)
 _START_RANGE = 0.015
 # Servo targets are led on and the cut is checked at least once in this many physics steps.
 _STEPS_PER_CHECK = 13
+_DRIVEN_STEPS_PER_CHECK = 26  # of 1 ms
 _STEP_NS = round(TIME_STEP * 1e9)
 _CUT_CHECKS = 2
 _LIFTED_HEIGHT = 0.05
@@ -80,6 +82,7 @@ class ScissorsTask:
         grasp_assist: bool = True,
         render: bool = True,
         assist_parameters: GraspAssistParameters | None = None,
+        driven: bool = False,
     ) -> None:
         """Builds and compiles the world; reset it before use.
 
@@ -89,6 +92,8 @@ class ScissorsTask:
             grasp_assist: whether the assist works in episodes that do not say otherwise.
             render: whether ``render`` will be called; without it no graphics context is needed.
             assist_parameters: tolerances of the assist.
+            driven: the robot belongs to its own controllers, at torques and servo goals: call ``step`` every
+                millisecond in place of ``apply_command`` and ``advance``; a reset leaves it where it is.
 
         Raises:
             ValueError: the specification asks for a camera that the cell lacks, or a tick is not a whole
@@ -99,11 +104,15 @@ class ScissorsTask:
         self._may_render = render
         for name in specification.camera_names:
             camera_in_model(name)
-        self.model = build_scissors_world(domain).compile()
+        spec = build_scissors_world(domain)
+        if driven:
+            drive_by_torque(spec)
+        self.model = spec.compile()
         self.data = mujoco.MjData(self.model)
         self.truth = ScissorsTruth(self.model, self.data)
-        kinematics = ArmInverseKinematics(HOME_POSTURE)
-        self.robot = ArmAndHand(self.model, self.data, kinematics, domain, specification.dt)
+        arguments = (self.model, self.data, ArmInverseKinematics(HOME_POSTURE), domain, specification.dt)
+        self.driven = DrivenRobot(*arguments) if driven else None
+        self.robot = self.driven or ArmAndHand(*arguments)
         self.assist = GraspAssist(self.model, self.truth, assist_parameters or GraspAssistParameters())
         self.cutter = TapeCutter(self.model, domain.cut_force, _CUT_CHECKS)
         self._case = self.model.body("case").mocapid[0]
@@ -128,6 +137,8 @@ class ScissorsTask:
         """
         self._random = np.random.default_rng(seed)
         enabled = self._default_assist if grasp_assist is None else grasp_assist
+        if self.driven:
+            self.driven.keep()
         mujoco.mj_resetData(self.model, self.data)
         self.assist.reset(self.data, enabled)
         self.cutter.reset()
@@ -136,8 +147,9 @@ class ScissorsTask:
         self._place_case(place[:2] * SCISSORS_POSITION_RANGE, place[2] * SCISSORS_YAW_RANGE)
         start = self._random.uniform(-1.0, 1.0, 3) * _START_RANGE * self.domain.start_spread
         self.robot.reset(HOME_FLANGE.position + start, HOME_FLANGE.quaternion, OPEN_HAND, self._random)
-        mujoco.mj_step(self.model, self.data, _SETTLE_STEPS)
-        self.data.time = 0.0
+        if not self.driven:
+            mujoco.mj_step(self.model, self.data, _SETTLE_STEPS)
+            self.data.time = 0.0
         mujoco.mj_forward(self.model, self.data)
 
     def _place_case(self, offset: NDArray[np.float64], yaw: float) -> None:
@@ -192,6 +204,17 @@ class ScissorsTask:
             mujoco.mj_step(self.model, self.data, count)
             self._steps += count
             self._cut_seen |= self.cutter.check(self.data)
+        self._update_rules()
+
+    def step(self) -> None:
+        """Computes a driven world on by one millisecond."""
+        mujoco.mj_step(self.model, self.data)
+        self._steps += 1
+        if self._steps % _DRIVEN_STEPS_PER_CHECK == 0 and self._outcome.valid:
+            self._cut_seen |= self.cutter.check(self.data)
+            self._update_rules()
+
+    def _update_rules(self) -> None:
         self.assist.update(self.data)
         reason = divergence_reason(self.data)
         if reason:

@@ -5,9 +5,11 @@ told; the simulator node reads the state to render it. Each part of the file has
 meets a writer half-way reads again (a sequence lock: odd while it is written).
 """
 
+import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 from soft_flow_contract.errors import ContractError
 
 _MAGIC = 0x50F7_F10E_0001
+_LONGEST_REPORT = 8192  # bytes of JSON
 _PATIENCE = 1.0  # s that a writer may take, before its reader gives up
 _HEADER = np.dtype(
     [("magic", "<u8"), ("joints", "<u4"), ("positions", "<u4"), ("equalities", "<u4"), ("mocap", "<u4")]
@@ -54,11 +57,17 @@ def _layout(joints: int, positions: int, equalities: int, mocap: int) -> np.dtyp
             ("mocap", "<f8", (mocap, 7)),
         ]
     )
-    return np.dtype([("header", _HEADER), ("measured", measured), ("driven", driven), ("state", state)])
+    report = np.dtype([("sequence", "<u8"), ("length", "<u4"), ("text", f"V{_LONGEST_REPORT}")])
+    records = {"measured": measured, "driven": driven, "state": state, "report": report}
+    return np.dtype([("header", _HEADER), *records.items()])
 
 
 class SharedWorld:
-    """An open file of the world; see the module. `record` names: measured, driven, state."""
+    """An open file of the world; see the module.
+
+    Records: `measured` (hand joints) and `state` (all positions) by the world, `driven` (servos) by the servo
+    bus, `report` (JSON of the last tick) by the world.
+    """
 
     def __init__(self, path: Path, data: np.memmap) -> None:
         self.path, self._data = path, data
@@ -125,3 +134,20 @@ class SharedWorld:
                     f"{self.path}: the writer of '{record}' stopped half-way; start it again"
                 )
             time.sleep(0)
+
+    def write_report(self, content: dict[str, Any]) -> None:
+        """Write the report of a tick.
+
+        Raises:
+            SharedWorldError: it is too long.
+        """
+        text = json.dumps(content).encode()
+        if len(text) > _LONGEST_REPORT:
+            raise SharedWorldError(f"a report of {len(text)} bytes does not fit into {_LONGEST_REPORT}")
+        self.write("report", length=len(text), text=np.void(text.ljust(_LONGEST_REPORT)))
+
+    def read_report(self) -> dict[str, Any]:
+        """The report of the last tick; empty before the first."""
+        record = self.read("report")
+        text = record["text"].tobytes()[: int(record["length"])]
+        return json.loads(text) if text else {}

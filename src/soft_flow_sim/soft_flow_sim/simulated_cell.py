@@ -37,21 +37,86 @@ class CellOutcome:
         return self.terminal or self.truncated or not self.valid
 
 
-class SimulatedCell:
-    """Runs a task tick by tick: half a tick with the old command, the rest with the new one.
+class EpisodeJudge:
+    """Turns a task's judgement of its ticks into the outcomes of the episode that runs.
 
     Attributes:
-        stamp_ns: the last tick, an exact multiple of dt.
         running: an episode is on, its outcomes count.
         broken: why the world cannot go on until the next reset, else empty.
     """
 
     def __init__(self, task: SimulatedTask, specification: TaskSpecification) -> None:
-        self.task, self.specification = task, specification
-        self.stamp_ns = 0
+        self._task, self._specification = task, specification
         self.episode_id, self.seed = "", 0
         self.running, self.broken = False, ""
+
+    def begin(self, seed: int, episode_id: str, grasp_assist: bool) -> None:
+        """Put the world at the start of an episode; without an id nothing is judged."""
+        self._task.reset(seed, grasp_assist)
+        self.episode_id, self.seed = episode_id, seed
+        self.running, self.broken = bool(episode_id), ""
+
+    def judge(self, stamp_ns: int) -> CellOutcome | None:
+        """The outcome of the tick that ended at `stamp_ns`; None when no episode is running."""
+        judged = self._task.count_tick()
+        if not judged.valid:
+            self.broken = judged.reason or "the world is not valid any more"
+        if not self.running:
+            return None
+        flags = {name: bool(getattr(judged, name)) for name in self._specification.episode.flags}
+        outcome = CellOutcome(
+            stamp_ns,
+            self.episode_id,
+            judged.reward,
+            flags,
+            judged.terminal,
+            judged.truncated,
+            judged.success,
+            judged.valid,
+            judged.reason,
+        )
+        self.running = not outcome.final
+        return outcome
+
+    def abort(self, reason: str, stamp_ns: int) -> CellOutcome:
+        """End the episode as invalid at `stamp_ns`."""
+        self.running = False
+        flags = dict.fromkeys(self._specification.episode.flags, False)
+        return CellOutcome(stamp_ns, self.episode_id, 0.0, flags, False, False, False, False, reason)
+
+
+class SimulatedCell:
+    """Runs a task tick by tick: half a tick with the old command, the rest with the new one.
+
+    Attributes:
+        stamp_ns: the last tick, an exact multiple of dt.
+    """
+
+    def __init__(self, task: SimulatedTask, specification: TaskSpecification) -> None:
+        self.task, self.specification = task, specification
+        self._judge = EpisodeJudge(task, specification)
+        self.stamp_ns = 0
         self._stopped = self._half_done = False
+
+    @property
+    def running(self) -> bool:
+        """Whether an episode is on, whose outcomes count."""
+        return self._judge.running
+
+    @property
+    def broken(self) -> str:
+        """Why the world cannot go on until the next reset, else empty."""
+        return self._judge.broken
+
+    @property
+    def episode_id(self) -> str:
+        """The episode that runs or ran last."""
+        return self._judge.episode_id
+
+    @property
+    def seed(self) -> int:
+        """Its seed."""
+        return self._judge.seed
 
     def reset(self, seed: int, episode_id: str, grasp_assist: bool, start_ns: int) -> None:
         """Put the world at the start of an episode whose first tick is `start_ns`.
@@ -63,9 +128,8 @@ class SimulatedCell:
             raise ValueError(
                 f"start {start_ns} ns must be a multiple of dt and not before {self.stamp_ns} ns"
             )
-        self.task.reset(seed, grasp_assist)
-        self.stamp_ns, self.episode_id, self.seed = start_ns, episode_id, seed
-        self.running, self.broken, self._half_done = bool(episode_id), "", False
+        self._judge.begin(seed, episode_id, grasp_assist)
+        self.stamp_ns, self._half_done = start_ns, False
 
     @property
     def emergency_stopped(self) -> bool:
@@ -100,32 +164,11 @@ class SimulatedCell:
             flange = target.flange_in_base
             self.task.apply_command(flange.position, flange.quaternion, target.hand)
         self.task.advance((self.specification.dt_ns - self.specification.phase_ns) * 1e-9)
-        judged = self.task.count_tick()
-        if not judged.valid:
-            self.broken = judged.reason or "the world is not valid any more"
-        if not self.running:
-            return None
-        flags = {name: bool(getattr(judged, name)) for name in self.specification.episode.flags}
-        outcome = CellOutcome(
-            self.stamp_ns,
-            self.episode_id,
-            judged.reward,
-            flags,
-            judged.terminal,
-            judged.truncated,
-            judged.success,
-            judged.valid,
-            judged.reason,
-        )
-        self.running = not outcome.final
-        return outcome
+        return self._judge.judge(self.stamp_ns)
 
     def abort(self, reason: str) -> CellOutcome:
         """End the episode as invalid; the outcome is that of the tick that never ended."""
-        self.running = False
-        flags = dict.fromkeys(self.specification.episode.flags, False)
-        stamp = self.stamp_ns + self.specification.dt_ns
-        return CellOutcome(stamp, self.episode_id, 0.0, flags, False, False, False, False, reason)
+        return self._judge.abort(reason, self.stamp_ns + self.specification.dt_ns)
 
 
 class TickCommands:

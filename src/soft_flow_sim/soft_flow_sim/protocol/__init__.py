@@ -1,0 +1,1 @@
+"""The simulated cell at the level of protocols: a libfranka server, and a world that outlives its clients."""
