@@ -1,7 +1,5 @@
 """simulator_node: the simulated cell behind the real one's topics, in lockstep or in real time."""
 
-import array
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,7 +17,7 @@ from std_srvs.srv import Trigger
 
 from soft_flow_contract import message_conversion as convert
 from soft_flow_contract import topics
-from soft_flow_contract.errors import ContractError, ObservationError, SpecificationError
+from soft_flow_contract.errors import ContractError, ObservationError
 from soft_flow_contract.graph_node import (
     STEADY,
     Diagnostics,
@@ -35,6 +33,7 @@ from soft_flow_msgs.msg import ArbiterState, SimulationState, TaskOutcome
 from soft_flow_msgs.srv import ResetWorld
 from soft_flow_sim.franka_arm_model import ARM_JOINT_NAMES
 from soft_flow_sim.lockstep import Lockstep
+from soft_flow_sim.message_conversion import to_outcome_message, to_state_message
 from soft_flow_sim.realtime import Realtime
 from soft_flow_sim.realtime_pacing import RealtimePacing
 from soft_flow_sim.simulated_cell import CellOutcome, SimulatedCell, TickCommands
@@ -69,29 +68,12 @@ TaskMaker = Callable[[TaskSpecification, Parameters], SimulatedTask]
 
 
 def make_task(specification: TaskSpecification, parameters: Parameters) -> SimulatedTask:
-    """The simulated task of a specification.
+    """The simulated task of a specification; see `make_rendered_task`."""
+    from soft_flow_sim.task_maker import make_rendered_task  # here, so that a test needs no graphics
 
-    Raises:
-        SpecificationError: there is no simulation of this task, or no such domain or backend.
-    """
-    from soft_flow_sim.domain_parameters import DOMAINS
-    from soft_flow_sim.offscreen_renderer import BACKENDS, choose_backend
-    from soft_flow_sim.scissors_task import ScissorsTask
-
-    if specification.task != "scissors":
-        raise SpecificationError(f"task '{specification.task}' is not simulated; known: scissors")
-    if parameters.domain not in DOMAINS:
-        raise SpecificationError(f"domain: expected one of {', '.join(DOMAINS)}, got '{parameters.domain}'")
-    if parameters.render_backend in BACKENDS:
-        os.environ["MUJOCO_GL"] = parameters.render_backend
-    elif parameters.render_backend != "auto":
-        raise SpecificationError(
-            f"render_backend: expected auto, {', '.join(BACKENDS)}; got '{parameters.render_backend}'"
-        )
-    choose_backend()
-    # Mesa's software renderer: at these sizes its threads cost more than they give.
-    os.environ.setdefault("LP_NUM_THREADS", "0")
-    return ScissorsTask(specification, DOMAINS[parameters.domain], parameters.grasp_assist, render=True)
+    return make_rendered_task(
+        specification, parameters.domain, parameters.grasp_assist, parameters.render_backend
+    )
 
 
 class SimulatorNode(Node):
@@ -172,9 +154,7 @@ class SimulatorNode(Node):
         """See CellPorts. The privileged state is first: a scripted operator works while cameras render."""
         state = self.cell.task.state()
         truth = self.cell.task.privileged_state()
-        privileged = SimulationState(header=convert.header(stamp_ns), episode_id=self.cell.episode_id)
-        privileged.seed = self.cell.seed
-        privileged.names, privileged.values = list(truth), array.array("d", truth.values())
+        privileged = to_state_message(stamp_ns, self.cell.episode_id, self.cell.seed, truth)
         arm = convert.to_joint_state(
             ARM_JOINT_NAMES, state.arm_position, stamp_ns, state.arm_velocity, state.arm_torque
         )
@@ -194,12 +174,7 @@ class SimulatorNode(Node):
 
     def publish_outcome(self, outcome: CellOutcome) -> None:
         """See CellPorts."""
-        message = TaskOutcome(header=convert.header(outcome.stamp_ns), episode_id=outcome.episode_id)
-        message.reward, message.reason = float(outcome.reward), outcome.reason
-        message.flag_names, message.flags = list(outcome.flags), list(outcome.flags.values())
-        message.terminal, message.truncated = outcome.terminal, outcome.truncated
-        message.success, message.valid = outcome.success, outcome.valid
-        self._outcomes.publish(message)
+        self._outcomes.publish(to_outcome_message(outcome))
         if not outcome.valid:
             self._last_invalid = outcome.reason
             self.get_logger().error(f"episode {outcome.episode_id} is invalid: {outcome.reason}")
