@@ -11,7 +11,7 @@ import torch
 from rclpy.serialization import deserialize_message
 from rosbags.highlevel import AnyReader
 
-from soft_flow_bringup.graph_commands import collect_command, launch_command, rollout_command
+from soft_flow_bringup.graph_commands import collect_command, rollout_command
 from soft_flow_contract.message_conversion import to_nanoseconds
 from soft_flow_contract.task_specification import TaskSpecification
 from soft_flow_msgs.msg import Transition
@@ -113,9 +113,3 @@ def test_two_lockstep_rollouts_of_an_untrained_policy_record_identical_transitio
         assert [without_identity(t) for t in episode] == [without_identity(t) for t in again]
     lines = (tmp_path / "first" / "episodes.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["seed"] for line in lines] == [100, 101]
-
-
-def test_hardware_with_simulated_time_is_refused(graph_environment: dict[str, str]) -> None:
-    result = run(launch_command("sim.launch.xml", {"robot": "hardware"}), graph_environment)
-    assert result.returncode != 0
-    assert "use_sim_time:=false" in result.stdout + result.stderr

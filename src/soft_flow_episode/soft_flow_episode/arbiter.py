@@ -15,6 +15,7 @@ from soft_flow_contract.task_specification import TaskSpecification
 from soft_flow_episode.chunk_player import Chunk, ChunkPlayer
 from soft_flow_episode.command import Command, Mode, OperatorAction, Source, Wish, hold_wish
 from soft_flow_episode.emergency_latch import EmergencyLatch
+from soft_flow_episode.start_approach import StartApproach
 
 
 class ModeRefusedError(ContractError):
@@ -24,8 +25,14 @@ class ModeRefusedError(ContractError):
 class Arbiter:
     """Decides the command of each tick. Stamps are ticks in nanoseconds; nothing here reads a clock."""
 
-    def __init__(self, specification: TaskSpecification, latch: EmergencyLatch) -> None:
-        """Start disarmed, with the emergency stop as `latch` remembers it."""
+    def __init__(
+        self,
+        specification: TaskSpecification,
+        latch: EmergencyLatch,
+        approach: StartApproach | None = None,
+    ) -> None:
+        """Start disarmed, with the emergency stop as `latch` remembers it; without approach no mode START."""
+        self.approach = approach
         self._limiter = ActionLimiter.from_specification(specification)
         self._dt_ns, self._phase_ns = specification.dt_ns, specification.phase_ns
         self._timeout_ns = round(specification.timing.observation_timeout * 1e9)
@@ -36,7 +43,7 @@ class Arbiter:
             specification.action_dimension, specification.chunk.executed, specification.dt_ns
         )
         self.mode, self.epoch, self.epoch_start_ns = Mode.HOLD, 0, 0
-        self.stop_reason = ""
+        self.stop_reason = self.driver_problem = ""
         self.counts: Counter[str] = Counter()
         self._target: RobotTarget | None = None
         self._measured: RobotTarget | None = None
@@ -53,6 +60,11 @@ class Arbiter:
         return self._latch.engaged
 
     @property
+    def measured(self) -> RobotTarget | None:
+        """Flange pose and hand joints as last observed."""
+        return self._measured
+
+    @property
     def armed(self) -> bool:
         """Whether commands of a policy or an operator are let through."""
         return self.mode is not Mode.HOLD and not self.emergency_stopped
@@ -66,13 +78,21 @@ class Arbiter:
         """Begin an epoch; zero as start means from the next observation on. Returns the epoch.
 
         Raises:
-            ModeRefusedError: the emergency stop is latched.
+            ModeRefusedError: the emergency stop is latched, a driver does not follow, or there is no start.
         """
         if mode is not Mode.HOLD and self.emergency_stopped:
             raise ModeRefusedError(
                 f"the emergency stop is on ({self._latch.reason}); make the robot safe, then call "
                 "emergency_reset"
             )
+        if mode is not Mode.HOLD and self.driver_problem:
+            raise ModeRefusedError(
+                f"{self.driver_problem}; make the robot safe, then call its recover service"
+            )
+        if mode is Mode.START:
+            if self.approach is None:
+                raise ModeRefusedError("the arbiter knows no start; start it with robot_file")
+            self.approach.begin()
         self._begin_epoch(mode, epoch_start_ns or self._observed_ns + 1)
         self.stop_reason = ""
         return self.epoch
@@ -95,6 +115,14 @@ class Arbiter:
         self._latch.release()
         self._begin_epoch(Mode.HOLD, self._observed_ns + 1)
         self.stop_reason = ""
+
+    def note_drivers(self, problem: str) -> bool:
+        """Note why the drivers would not follow, or an empty text; disarms. Returns whether it did."""
+        self.driver_problem = problem
+        disarms = bool(problem) and self.armed
+        if disarms:
+            self._disarm(problem)
+        return disarms
 
     def _disarm(self, reason: str) -> None:
         self._begin_epoch(Mode.HOLD, self._observed_ns + 1)
@@ -173,7 +201,7 @@ class Arbiter:
         """What a command is waited for in lockstep."""
         if self.stop_reason:
             return f"arbiter/set_mode (stopped: {self.stop_reason})"
-        return {Mode.POLICY: "policy/action_chunk", Mode.TELEOP: "teleop/action", Mode.HOLD: ""}[self.mode]
+        return {Mode.POLICY: "policy/action_chunk", Mode.TELEOP: "teleop/action"}.get(self.mode, "")
 
     def _wish(self, stamp_ns: int, at_deadline: bool) -> Wish | None:
         if not self.armed:
@@ -186,6 +214,8 @@ class Arbiter:
             return hold_wish("no observation", missed=True)
         if self._anchor_due:
             return hold_wish("the epoch's first observation is not there yet", missed=at_deadline)
+        if self.mode is Mode.START:
+            return self._start_wish()
         return (
             self._policy_wish(stamp_ns, at_deadline)
             if self.mode is Mode.POLICY
@@ -204,6 +234,17 @@ class Arbiter:
             return hold_wish("the chunk was refused", missed=True)
         chunk = step.chunk
         return Wish(step.action, Source.POLICY, chunk.chunk_id, step.index, chunk.policy_version)
+
+    def _start_wish(self) -> Wish:
+        assert self.approach is not None and self._target is not None and self._measured is not None
+        if self.approach.judge(self._measured):
+            self._begin_epoch(Mode.HOLD, self._observed_ns + 1)
+            return hold_wish("at the start")
+        if self.approach.problem:
+            self._disarm(self.approach.problem)
+            return hold_wish(self.approach.problem)
+        following = self.approach.following(self._target)
+        return Wish(self._limiter.space.between(self._target, following), Source.START)
 
     def _operator_wish(self, stamp_ns: int, at_deadline: bool) -> Wish | None:
         action = self._operator

@@ -14,6 +14,7 @@ class Mode(IntEnum):
     HOLD = 0
     POLICY = 1
     TELEOP = 2
+    START = 3
 
 
 class Source(IntEnum):
@@ -23,6 +24,7 @@ class Source(IntEnum):
     POLICY = 1
     TELEOP = 2
     SCRIPTED = 3
+    START = 4
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,6 @@ Lockstep: driven by messages, it answers every observation with one command stam
 action without a deadline. Real time: it releases the command of tick t_k at t_k + phase on the ROS clock.
 """
 
-import array
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,50 +17,47 @@ from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
 from soft_flow_contract import topics
-from soft_flow_contract.errors import ContractError, ObservationError
+from soft_flow_contract.errors import ContractError, ObservationError, SpecificationError
 from soft_flow_contract.graph_node import (
     STEADY,
     Diagnostics,
     Readiness,
     declare_parameters,
     diagnostic_status,
-    parameter,
     run_node,
 )
 from soft_flow_contract.message_conversion import (
-    header,
     require_same_specification,
     to_joint_state,
     to_nanoseconds,
-    to_pose_message,
     to_pose_stamped,
     to_time,
 )
+from soft_flow_contract.robot_cell import RobotCell
 from soft_flow_contract.robot_state import measured_state
 from soft_flow_contract.task_specification import TaskSpecification
 from soft_flow_episode.arbiter import Arbiter, ModeRefusedError
+from soft_flow_episode.arbiter_parameters import ArbiterParameters
 from soft_flow_episode.chunk_player import Chunk
 from soft_flow_episode.command import Command, Mode, OperatorAction
+from soft_flow_episode.driver_subscriptions_node import DriverSubscriptions
 from soft_flow_episode.emergency_latch import EmergencyLatch, LatchError, default_latch_path
+from soft_flow_episode.message_conversion import to_executed_message
+from soft_flow_episode.start_action_node import StartAction
+from soft_flow_episode.start_approach import StartApproach
 from soft_flow_episode.tick_schedule import TickSchedule
-from soft_flow_msgs.msg import Action, ActionChunk, ArbiterState, ExecutedAction, Observation, PolicyHeartbeat
+from soft_flow_msgs.msg import (
+    Action,
+    ActionChunk,
+    ArbiterState,
+    ExecutedAction,
+    Observation,
+    PolicyHeartbeat,
+)
 from soft_flow_msgs.srv import SetMode
 
 _COMMAND_TOPICS = (topics.ARM_TARGET_POSE, topics.HAND_TARGET_JOINT)
 PATIENCE_NS = 2_000_000_000  # lockstep: after this wait (steady clock) the state says what is waited for
-
-
-@dataclass(frozen=True)
-class Parameters:
-    """Parameters of the node."""
-
-    task_file: str = parameter("config/tasks/scissors.yaml", "task specification (YAML)")
-    lockstep: bool = parameter(False, "answer every observation, driven by messages; False: by the ROS clock")
-    latch_file: str = parameter(
-        "",
-        "file that remembers an emergency stop; empty: soft_flow/emergency_stop.json in ROS_HOME or ~/.ros",
-    )
-    base_frame: str = parameter("base", "frame_id of arm targets")
 
 
 class CommandArbiterNode(Node):
@@ -70,11 +65,11 @@ class CommandArbiterNode(Node):
 
     def __init__(self, context: Context | None = None, overrides: list[Parameter] | None = None) -> None:
         super().__init__("command_arbiter_node", context=context, parameter_overrides=overrides or [])
-        self.parameters = declare_parameters(self, Parameters)
+        self.parameters = declare_parameters(self, ArbiterParameters)
         self._specification = TaskSpecification.load(self.parameters.task_file)
         latch_file = self.parameters.latch_file
         latch = EmergencyLatch(Path(latch_file).expanduser() if latch_file else default_latch_path())
-        self.arbiter = Arbiter(self._specification, latch)
+        self.arbiter = Arbiter(self._specification, latch, self._load_approach())
         self._max_age_ns = round(self._specification.timing.source_max_age * 1e9)
         self._pending_ns: int | None = None  # lockstep: the observation that waits for its command
         self._pending_since_ns = 0  # steady clock
@@ -85,6 +80,10 @@ class CommandArbiterNode(Node):
         self.create_service(SetMode, topics.SET_MODE, self._set_mode)
         self.create_service(Trigger, topics.EMERGENCY_STOP, self._emergency_stop)
         self.create_service(Trigger, topics.EMERGENCY_RESET, self._emergency_reset)
+        self._drivers = DriverSubscriptions(
+            self, self.parameters.driver_names, self.parameters.driver_timeout, self._on_driver_problem
+        )
+        self._start = StartAction(self, self.arbiter, self._publish_state) if self.arbiter.approach else None
         self._readiness = Readiness(self, [self._arm, self._hand, self._executed], [self._observations])
         self._diagnostics = Diagnostics(self, self.status)
         if self.parameters.lockstep:
@@ -95,6 +94,21 @@ class CommandArbiterNode(Node):
             self._timer = self.create_timer(spec.dt, self._release_due)  # on the ROS clock
             self._rearm_timer()
         self._publish_state()
+
+    def _load_approach(self) -> StartApproach | None:
+        if not self.parameters.robot_file:
+            return None
+        cell = RobotCell.load(self.parameters.robot_file)
+        try:
+            return StartApproach(cell.start, self._specification.hand_joint_names, self._specification.dt)
+        except ValueError as error:
+            raise SpecificationError(f"{self.parameters.robot_file}: {error}") from error
+
+    def _on_driver_problem(self, problem: str) -> None:
+        if self.arbiter.note_drivers(problem):
+            self.get_logger().error(f"stopped: {problem}")
+            self._publish_state()
+            self._diagnostics.publish()
 
     def _make_publishers(self) -> None:
         self._arm = self.create_publisher(PoseStamped, topics.ARM_TARGET_POSE, topics.COMMAND)
@@ -176,7 +190,7 @@ class CommandArbiterNode(Node):
         due = self._schedule.due(now_ns)
         for stamp_ns in due.skipped:
             if (skipped := self.arbiter.skipped(stamp_ns)) is not None:
-                self._executed.publish(self._executed_message(skipped, (now_ns - stamp_ns) * 1e-9))
+                self._executed.publish(to_executed_message(skipped, (now_ns - stamp_ns) * 1e-9))
         if due.current is not None:
             command = self.arbiter.answer(due.current, at_deadline=True)
             if command is not None:
@@ -195,9 +209,11 @@ class CommandArbiterNode(Node):
             to_pose_stamped(target.flange_in_base, command.stamp_ns, self.parameters.base_frame)
         )
         self._hand.publish(to_joint_state(names, target.hand, command.stamp_ns))
-        self._executed.publish(self._executed_message(command, latency_s))
+        self._executed.publish(to_executed_message(command, latency_s))
         self._latency_s = latency_s
         self._report_hold(command)
+        if self._start is not None:
+            self._start.update()
 
     def _report_hold(self, command: Command) -> None:
         reason = command.reason if command.missed else ""
@@ -209,29 +225,15 @@ class CommandArbiterNode(Node):
             self.get_logger().error(f"stopped: {self.arbiter.stop_reason}")
             self._publish_state()
 
-    @staticmethod
-    def _executed_message(command: Command, latency_s: float) -> ExecutedAction:
-        message = ExecutedAction(header=header(command.stamp_ns))
-        if command.proposed is not None:
-            message.proposed = array.array("f", command.proposed)
-        message.executed = array.array("f", command.executed)
-        message.arm_target = to_pose_message(command.target.flange_in_base)
-        message.hand_target = array.array("d", command.target.hand)
-        message.source, message.epoch = int(command.source), command.epoch
-        message.chunk_id, message.chunk_step = command.chunk_id, command.chunk_step
-        message.policy_version = command.policy_version
-        message.clamped, message.held = command.clamped, command.held
-        message.missed_deadline = command.missed
-        message.latency = latency_s
-        return message
-
     def _set_mode(self, request: SetMode.Request, response: SetMode.Response) -> SetMode.Response:
         try:
             epoch = self.arbiter.set_mode(Mode(request.mode), to_nanoseconds(request.epoch_start))
         except ModeRefusedError as error:
             response.message = str(error)
         except ValueError:
-            response.message = f"unknown mode {request.mode}; expected 0 (hold), 1 (policy) or 2 (teleop)"
+            response.message = (
+                f"unknown mode {request.mode}; expected 0 (hold), 1 (policy), 2 (teleop), 3 (start)"
+            )
         else:
             response.success, response.epoch = True, epoch
             self._publish_state()
@@ -281,6 +283,8 @@ class CommandArbiterNode(Node):
         level, text = DiagnosticStatus.OK, f"{arbiter.mode.name.lower()}, epoch {arbiter.epoch}"
         if arbiter.emergency_stopped:
             level, text = DiagnosticStatus.ERROR, "emergency stop"
+        elif arbiter.driver_problem:
+            level, text = DiagnosticStatus.ERROR, arbiter.driver_problem
         elif arbiter.stop_reason:
             level, text = DiagnosticStatus.ERROR, f"stopped: {arbiter.stop_reason}"
         elif any(self.count_publishers(topic) > 1 for topic in _COMMAND_TOPICS):

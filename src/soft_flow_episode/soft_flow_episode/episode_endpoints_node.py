@@ -40,9 +40,11 @@ class EpisodeEndpointsNode(Node):
         self.labels = self.create_publisher(String, topics.EPISODE_LABELS, topics.RECORDED)
         self._specification = self.create_publisher(String, topics.TASK_SPECIFICATION, topics.STATE)
         self._specification.publish(String(data=self.specification.canonical_json()))
-        self.reset_client = self.create_client(ResetWorld, topics.SIMULATION_RESET)
         self.mode_client = self.create_client(SetMode, topics.SET_MODE)
-        self.start_client = self.create_client(Trigger, topics.SIMULATION_START)
+        self.reset_client = self.start_client = None
+        if self.parameters.has_scene:
+            self.reset_client = self.create_client(ResetWorld, topics.SIMULATION_RESET)
+            self.start_client = self.create_client(Trigger, topics.SIMULATION_START)
         names = self.parameters.required_node_names
         clients = {name: self.create_client(Trigger, f"{name}/ready") for name in names}
         self.peers = PeerReadiness(clients, Trigger.Request)
@@ -64,9 +66,12 @@ class EpisodeEndpointsNode(Node):
         inputs = [
             self.create_subscription(Observation, topic, on_observation, quality, raw=True),
             self.create_subscription(ExecutedAction, topics.EXECUTED_ACTION, on_action, topics.RECORDED),
-            self.create_subscription(TaskOutcome, topics.TASK_OUTCOME, on_outcome, topics.RECORDED),
             self.create_subscription(ArbiterState, topics.ARBITER_STATE, on_arbiter, topics.STATE),
         ]
+        if self.parameters.has_scene:
+            inputs.append(
+                self.create_subscription(TaskOutcome, topics.TASK_OUTCOME, on_outcome, topics.RECORDED)
+            )
         if self.parameters.await_learner_every:
             inputs.append(self.create_subscription(String, topics.LEARNER_PROGRESS, on_learner, topics.STATE))
             self.create_subscription(String, topics.POLICY_STATE, on_policy, topics.STATE)
@@ -76,7 +81,9 @@ class EpisodeEndpointsNode(Node):
         """What the graph waits for; empty if nothing."""
         self.peers.poll()
         clients = (self.reset_client, self.mode_client, self.start_client)
-        services = [client.srv_name for client in clients if not client.service_is_ready()]
+        services = [
+            client.srv_name for client in clients if client is not None and not client.service_is_ready()
+        ]
         return self.peers.waiting([*self._readiness.missing(), *services])
 
     def publish_state(

@@ -11,7 +11,11 @@ from soft_flow_contract.task_specification import TaskSpecification
 from soft_flow_episode.episode_plan import EpisodeLine
 from soft_flow_episode.episode_state_machine import EpisodeStateMachine
 
-CHOICES = {"mode": ("policy", "teleop"), "label": ("oracle", "manual")}
+CHOICES = {
+    "mode": ("policy", "teleop"),
+    "label": ("oracle", "manual"),
+    "robot": ("sim", "protocol_sim", "hardware"),
+}
 
 
 class TimedAction(Protocol):
@@ -33,6 +37,10 @@ class EpisodeParameters:
     first_seed: int = parameter(0, "seed of the first episode; each next one is one higher", 0, 2**31 - 1)
     output: str = parameter("runs/episodes", "folder of bags and episodes.jsonl; continued if it is there")
     record: bool = parameter(True, "write a bag for each episode; False: episodes.jsonl only")
+    robot: str = parameter(
+        "sim",
+        "sim, protocol_sim or hardware: the last two are driven to their start, hardware is judged by hand",
+    )
     label: str = parameter("oracle", "who labels: oracle (task/outcome) or manual (episode/label)")
     max_steps: int = parameter(0, "actions until an episode is truncated; 0: as the task says", 0, 100_000)
     grasp_assist: bool = parameter(True, "asked of the simulator, and recorded")
@@ -70,6 +78,21 @@ class EpisodeParameters:
                 raise ContractError(
                     f"parameter {name}: expected {' or '.join(choices)}, got '{getattr(self, name)}'"
                 )
+        if self.robot == "hardware" and (self.label == "oracle" or self.lockstep or self.auto_start):
+            raise ContractError(
+                "robot: hardware has no oracle, keeps its own time, and its scene is set by hand: "
+                "label:=manual lockstep:=false auto_start:=false"
+            )
+
+    @property
+    def is_driven(self) -> bool:
+        """Whether the robot is driven to its start, because nothing can put it there."""
+        return self.robot != "sim"
+
+    @property
+    def has_scene(self) -> bool:
+        """Whether a simulator lays the things out and judges; else a person does."""
+        return self.robot != "hardware"
 
     @property
     def required_node_names(self) -> list[str]:

@@ -23,8 +23,9 @@ from soft_flow_episode.episode_plan import DISCARD, EpisodeLine, EpisodePlan
 from soft_flow_episode.episode_progress import EpisodeProgress
 from soft_flow_episode.episode_state_machine import EpisodeStateMachine, Phase, oracle_label
 from soft_flow_episode.message_conversion import stamp_of, to_outcome, to_transitions
-from soft_flow_episode.step_joiner import StepJoiner
-from soft_flow_msgs.msg import ArbiterState, TaskOutcome
+from soft_flow_episode.start_client_node import StartClient
+from soft_flow_episode.step_joiner import StepJoiner, unjudged
+from soft_flow_msgs.msg import ArbiterState, ExecutedAction, TaskOutcome
 from soft_flow_msgs.srv import ResetWorld, SetMode
 
 MODES = {"policy": ArbiterState.MODE_POLICY, "teleop": ArbiterState.MODE_TELEOP}
@@ -46,6 +47,7 @@ class EpisodeRecorderNode(EpisodeEndpointsNode):
         self._last_line: EpisodeLine | None = None
         self._plan = EpisodePlan(parameters.episodes, parameters.first_seed, parameters.max_invalid)
         self._archive = self._open_archive()
+        self._to_start = StartClient(self, self._note_progress) if parameters.is_driven else None
         self._progress = EpisodeProgress(parameters.episodes, self._plan.valid)
         for note in self._archive.notes:
             self._progress.say(note)
@@ -54,7 +56,7 @@ class EpisodeRecorderNode(EpisodeEndpointsNode):
         """Subscribe to what is recorded, and to what others say."""
         self.subscribe(
             lambda raw: self._take("add_observation", stamp_of(raw), raw),
-            lambda action: self._take("add_action", to_nanoseconds(action.header.stamp), action),
+            self._on_action,
             self._on_outcome,
             self._on_arbiter,
             on_learner,
@@ -78,14 +80,37 @@ class EpisodeRecorderNode(EpisodeEndpointsNode):
     # Preparing
 
     def _begin(self, seed: int) -> None:
-        self._machine.begin(str(uuid.uuid4()), seed)
+        episode_id = str(uuid.uuid4())
+        self._machine.begin(episode_id, seed)
         self._joiner, self._epoch = None, 0
         self._early.clear()
         self._began_ns = self._progressed_ns = STEADY.now().nanoseconds
         self._publish_state()
-        request = ResetWorld.Request(episode_id=self._machine.episode_id, seed=seed)
+        if self._to_start is None:
+            self._lay_out()
+        else:
+            self._to_start.go(lambda there, message: self._on_at_start(episode_id, there, message))
+
+    def _note_progress(self) -> None:
+        self._progressed_ns = STEADY.now().nanoseconds
+
+    def _on_at_start(self, episode_id: str, there: bool, message: str) -> None:
+        if self._machine.episode_id != episode_id or not self._active:
+            return
+        if not there:
+            self._discard(f"the robot is not at its start: {message}")
+        elif self.parameters.has_scene:
+            self._lay_out()
+        else:
+            dt = self.specification.dt_ns
+            self._prepare(-(-self.get_clock().now().nanoseconds // dt) * dt)
+
+    def _lay_out(self) -> None:
+        """Let the simulator lay the things out for the seed."""
+        request = ResetWorld.Request(episode_id=self._machine.episode_id, seed=self._machine.seed)
         request.grasp_assist = self.parameters.grasp_assist
-        self._call(self.reset_client, request, self._on_reset)
+        assert self.reset_client is not None
+        self._call(self.reset_client, request, lambda answer: self._prepare(to_nanoseconds(answer.start)))
 
     def _call(self, client: Client, request: Any, then: Callable[[Any], None]) -> None:
         """Call a service; a refusal discards the episode, an answer that comes too late is ignored."""
@@ -102,10 +127,11 @@ class EpisodeRecorderNode(EpisodeEndpointsNode):
 
         client.call_async(request).add_done_callback(answered)
 
-    def _on_reset(self, response: ResetWorld.Response) -> None:
+    def _prepare(self, first_ns: int) -> None:
+        """Let arbiter and joiner begin at the first tick that all can know of."""
         spec = self.specification
         lead_ns = 0 if self.parameters.lockstep else LEAD_TICKS * spec.dt_ns
-        start_ns = to_nanoseconds(response.start) + lead_ns
+        start_ns = first_ns + lead_ns
         max_steps = self.parameters.max_steps or spec.episode.max_steps
         self._joiner = StepJoiner(self._machine.episode_id, start_ns, spec.dt_ns, max_steps)
         for add, stamp_ns, item in self._early:
@@ -115,17 +141,26 @@ class EpisodeRecorderNode(EpisodeEndpointsNode):
 
     def _on_mode(self, response: SetMode.Response) -> None:
         self._epoch = response.epoch
-        self._progressed_ns = STEADY.now().nanoseconds
+        self._note_progress()
         self._machine.run()  # before the world is let go: its first samples may come before its answer
         self._publish_state()
-        self._call(self.start_client, Trigger.Request(), lambda _: None)
+        if self.start_client is not None:
+            self._call(self.start_client, Trigger.Request(), lambda _: None)
         self._advance()
 
     # Running
 
+    def _on_action(self, message: ExecutedAction) -> None:
+        stamp_ns = to_nanoseconds(message.header.stamp)
+        self._take("add_action", stamp_ns, message)
+        if not self.parameters.has_scene:
+            outcome = unjudged(self._machine.episode_id, self.specification.episode.flags)
+            self._take("add_outcome", stamp_ns + self.specification.dt_ns, outcome)
+            self._note_progress()
+
     def _on_outcome(self, message: TaskOutcome) -> None:
         self._take("add_outcome", to_nanoseconds(message.header.stamp), to_outcome(message))
-        self._progressed_ns = STEADY.now().nanoseconds
+        self._note_progress()
 
     def _take(self, add: str, stamp_ns: int, item: Any) -> None:
         if self._joiner is None:
@@ -161,6 +196,8 @@ class EpisodeRecorderNode(EpisodeEndpointsNode):
     # Finishing
 
     def _label(self, outcome: str) -> None:
+        if not self.parameters.has_scene and self._joiner is not None:
+            self._joiner.judge_by_hand(outcome == "success")
         self._machine.label(outcome)
         self._finish()
 

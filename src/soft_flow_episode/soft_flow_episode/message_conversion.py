@@ -1,10 +1,12 @@
 """Messages of an episode: recorded observations are kept as bytes and copied into transitions unseen."""
 
+import array
 import struct
 
 from rclpy.serialization import deserialize_message, serialize_message
 
-from soft_flow_contract.message_conversion import NANOSECONDS, header
+from soft_flow_contract.message_conversion import NANOSECONDS, header, to_pose_message
+from soft_flow_episode.command import Command
 from soft_flow_episode.step_joiner import JoinedEpisode, Outcome
 from soft_flow_msgs.msg import ExecutedAction, Observation, TaskOutcome, Transition
 
@@ -64,3 +66,20 @@ def to_transitions(episode_id: str, episode: JoinedEpisode, label: str) -> list[
         message.is_terminal = last and episode.terminated
         transitions.append((stamp_ns, without_padding(serialize_message(message), label)))
     return transitions
+
+
+def to_executed_message(command: Command, latency_s: float) -> ExecutedAction:
+    """A command as it was sent, `latency_s` seconds after its tick."""
+    message = ExecutedAction(header=header(command.stamp_ns))
+    if command.proposed is not None:
+        message.proposed = array.array("f", command.proposed)
+    message.executed = array.array("f", command.executed)
+    message.arm_target = to_pose_message(command.target.flange_in_base)
+    message.hand_target = array.array("d", command.target.hand)
+    message.source, message.epoch = int(command.source), command.epoch
+    message.chunk_id, message.chunk_step = command.chunk_id, command.chunk_step
+    message.policy_version = command.policy_version
+    message.clamped, message.held = command.clamped, command.held
+    message.missed_deadline = command.missed
+    message.latency = latency_s
+    return message

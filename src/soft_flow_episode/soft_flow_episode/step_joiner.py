@@ -4,7 +4,8 @@ Step k is observation o_k and action a_k, both stamped t_k, and the outcome of a
 streams come in any order relative to each other, each of them in its own order.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -33,6 +34,11 @@ class Outcome:
     def final(self) -> bool:
         """Whether nothing follows it."""
         return self.terminal or self.truncated or not self.valid
+
+
+def unjudged(episode_id: str, flags: Sequence[str]) -> Outcome:
+    """The outcome of an action that nothing judges as it is done."""
+    return Outcome(episode_id, 0.0, dict.fromkeys(flags, False), False, False, False, True, "")
 
 
 @dataclass
@@ -96,6 +102,14 @@ class StepJoiner:
     def _add(self, stream: _Stream, stamp_ns: int, item: Any) -> None:
         if self._end is None or len(stream.items) <= self._end:
             self.problem = self.problem or stream.add(stamp_ns, item)
+
+    def judge_by_hand(self, success: bool) -> None:
+        """Where nothing but a person judges: the last action earns the reward of a success."""
+        if self._end and success:
+            last = replace(
+                self._outcomes.items[self._end - 1], reward=1.0, success=True, terminal=True, truncated=False
+            )
+            self._outcomes.items[self._end - 1] = last
 
     def end_now(self) -> None:
         """End after the steps that are complete by now (an operator's decision); counts as truncated."""

@@ -39,7 +39,7 @@ class Parameters:
     """Parameters of observation_node."""
 
     task_file: str = parameter("config/tasks/scissors.yaml", "task specification (YAML)")
-    robot: str = parameter("sim", "sim or hardware; hardware keeps its own time")
+    robot: str = parameter("sim", "sim, protocol_sim or hardware; hardware keeps its own time")
     lockstep: bool = parameter(False, "join on equal stamps and never on time (simulation only)")
     join_deadline: float = parameter(
         0.02, "s after a simulated tick's first sample at which it is joined as it is (real time)", 0.001, 1.0
@@ -79,8 +79,14 @@ class ObservationNode(Node):
         self._tick_timer = self._make_tick_timer()
 
     def _refuse_simulated_time_on_hardware(self) -> None:
-        if self.parameters.robot not in ("sim", "hardware"):
-            raise ContractError(f"robot: expected sim or hardware, got '{self.parameters.robot}'")
+        if self.parameters.robot not in ("sim", "protocol_sim", "hardware"):
+            raise ContractError(
+                f"robot: expected sim, protocol_sim or hardware, got '{self.parameters.robot}'"
+            )
+        if self.parameters.robot == "protocol_sim" and self.parameters.lockstep:
+            raise ContractError(
+                "robot:=protocol_sim runs freely, as a robot does; start it with lockstep:=false"
+            )
         if self.parameters.robot == "hardware" and (self._simulated or self.parameters.lockstep):
             raise ContractError(
                 "robot:=hardware runs on the wall clock; start it with use_sim_time:=false lockstep:=false"
@@ -140,7 +146,7 @@ class ObservationNode(Node):
             self._publish_if(self._lockstep.add(source, stamp_ns, value))
             return
         self._realtime.add(source, stamp_ns, value)
-        if self._simulated and stamp_ns > max(self._last_tick, self._pending_tick):
+        if self._ticks_with_samples and stamp_ns > max(self._last_tick, self._pending_tick):
             self._await_tick(stamp_ns)
         if self._pending_tick > self._last_tick and self._realtime.complete(self._pending_tick):
             self._join_tick(self._pending_tick)
@@ -160,24 +166,32 @@ class ObservationNode(Node):
     # Ticks
 
     @property
+    def _ticks_with_samples(self) -> bool:
+        """Whether the samples of a tick are stamped with it, as simulator_node's are; drivers' are not."""
+        return self.parameters.robot == "sim" and self._simulated
+
+    @property
     def _simulated(self) -> bool:
         return bool(self.get_parameter("use_sim_time").value)
 
     def _make_tick_timer(self) -> Any:
-        """The timer of real time: on hardware the tick, in simulation the deadline of its join."""
+        """The timer of real time: with drivers the tick, in simulation the deadline of its join."""
         if self._lockstep is not None:
             return None
-        timer = self.create_timer(self.parameters.join_deadline, self._on_timer, clock=STEADY)
-        if self._simulated:
-            timer.cancel()
+        if not self._ticks_with_samples:
+            # A simulated clock paces the ticks itself; the wall's may jump, the steady one never does.
+            clock = None if self._simulated else STEADY
+            return self.create_timer(self.specification.dt, self._on_tick, clock=clock)
+        timer = self.create_timer(self.parameters.join_deadline, self._on_deadline, clock=STEADY)
+        timer.cancel()
         return timer
 
-    def _on_timer(self) -> None:
-        if self._simulated:
-            self._tick_timer.cancel()
-            if self._pending_tick > self._last_tick:
-                self._join_tick(self._pending_tick)
-            return
+    def _on_deadline(self) -> None:
+        self._tick_timer.cancel()
+        if self._pending_tick > self._last_tick:
+            self._join_tick(self._pending_tick)
+
+    def _on_tick(self) -> None:
         dt, now = self.specification.dt_ns, self.get_clock().now().nanoseconds
         tick = now // dt * dt
         if tick > self._last_tick:
@@ -193,7 +207,7 @@ class ObservationNode(Node):
 
     def _join_tick(self, tick_ns: int) -> None:
         self._last_tick = tick_ns
-        if self._simulated:
+        if self._ticks_with_samples:
             self._tick_timer.cancel()
         try:
             tick = self._realtime.join(tick_ns, self._epoch_start)

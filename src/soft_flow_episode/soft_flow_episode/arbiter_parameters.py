@@ -1,0 +1,40 @@
+"""Parameters of command_arbiter_node."""
+
+from dataclasses import dataclass
+
+from soft_flow_contract.errors import ContractError
+from soft_flow_contract.graph_node import parameter
+
+DRIVERS = ("arm", "hand")
+
+
+@dataclass(frozen=True)
+class ArbiterParameters:
+    """Parameters of the node."""
+
+    task_file: str = parameter("config/tasks/scissors.yaml", "task specification (YAML)")
+    lockstep: bool = parameter(False, "answer every observation, driven by messages; False: by the ROS clock")
+    latch_file: str = parameter(
+        "",
+        "file that remembers an emergency stop; empty: soft_flow/emergency_stop.json in ROS_HOME or ~/.ros",
+    )
+    base_frame: str = parameter("base", "frame_id of arm targets")
+    robot_file: str = parameter("", "cell (YAML) whose start go_to_start drives to; empty: no such action")
+    drivers: str = parameter(
+        "", "drivers without which nothing is armed: arm,hand; empty: a simulated robot without drivers"
+    )
+    driver_timeout: float = parameter(
+        3.0, "s (steady clock) after which a driver that says nothing is missing", 0.5, 60.0
+    )
+
+    @property
+    def driver_names(self) -> list[str]:
+        """`drivers`, taken apart.
+
+        Raises:
+            ContractError: there is no such driver.
+        """
+        wanted = [name.strip() for name in self.drivers.split(",") if name.strip()]
+        if unknown := set(wanted) - set(DRIVERS):
+            raise ContractError(f"parameter drivers: unknown {sorted(unknown)}; known: {', '.join(DRIVERS)}")
+        return wanted
