@@ -1,6 +1,7 @@
 """The simulated robot as its own controllers drive it: torques for the arm, servo goals for the hand."""
 
 from dataclasses import dataclass
+from itertools import combinations
 
 import mujoco
 import numpy as np
@@ -20,7 +21,9 @@ JOINTS = len(HAND_JOINT_NAMES)
 def drive_by_torque(spec: mujoco.MjSpec) -> None:
     """Prepare a world: 1 ms steps, motors in place of the arm's servos, and gravity on the whole robot.
 
-    Its weight is then the business of the arm's controller, which knows the hand by its payload only.
+    Its weight is then the business of the arm's controller, which knows the hand by its payload only. The
+    capsules of the fingers do not touch each other: they are wider than the links, so that fingers side by
+    side would push each other out of the way, and a calibration would find stops that are not there.
     """
     spec.option.timestep = TIME_STEP
     for body in spec.bodies:
@@ -28,6 +31,9 @@ def drive_by_torque(spec: mujoco.MjSpec) -> None:
             body.gravcomp = 0.0
     for name in ARM_JOINT_NAMES:
         spec.actuator(ARM_PREFIX + name).set_to_motor()
+    links = [HAND_PREFIX + name for name in HAND_JOINT_NAMES]
+    for first, second in combinations(links, 2):
+        spec.add_exclude(bodyname1=first, bodyname2=second)
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,10 @@ class SharedWorld:
         if header.size < 1 or header[0]["magic"] != _MAGIC:
             raise SharedWorldError(f"{path}: is not a file of a simulated world of this version")
         sizes = (int(header[0][name]) for name in ("joints", "positions", "equalities", "mocap"))
-        layout = _layout(*sizes)
+        try:
+            layout = _layout(*sizes)
+        except ValueError as error:
+            raise SharedWorldError(f"{path}: its sizes make no sense ({error})") from error
         if path.stat().st_size < layout.itemsize:
             raise SharedWorldError(f"{path}: is cut off; start the simulated world again")
         return cls(path, np.memmap(path, layout, "r+", shape=()))
