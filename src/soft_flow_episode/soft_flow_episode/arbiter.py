@@ -30,9 +30,17 @@ class Arbiter:
         specification: TaskSpecification,
         latch: EmergencyLatch,
         approach: StartApproach | None = None,
+        policy_watchdog: bool = True,
     ) -> None:
-        """Start disarmed, with the emergency stop as `latch` remembers it; without approach no mode START."""
-        self.approach = approach
+        """Start disarmed, with the emergency stop as `latch` remembers it.
+
+        Args:
+            specification: limits and deadlines.
+            latch: the emergency stop.
+            approach: the way to the start; without it there is no mode START.
+            policy_watchdog: hold when the policy's heartbeat stays out (False shows that a test can fail).
+        """
+        self.approach, self._policy_watchdog = approach, policy_watchdog
         self._limiter = ActionLimiter.from_specification(specification)
         self._dt_ns, self._phase_ns = specification.dt_ns, specification.phase_ns
         self._timeout_ns = round(specification.timing.observation_timeout * 1e9)
@@ -225,7 +233,8 @@ class Arbiter:
     def _policy_wish(self, stamp_ns: int, at_deadline: bool) -> Wish | None:
         if self._unhealthy_ns == stamp_ns:
             return hold_wish("the policy reports that it is not healthy", missed=True)
-        if at_deadline and stamp_ns - self._heartbeat_ns >= 2 * self._dt_ns:
+        silent = stamp_ns - self._heartbeat_ns >= 2 * self._dt_ns
+        if self._policy_watchdog and at_deadline and silent:
             return hold_wish("no policy heartbeat", missed=True)
         step = self._player.step(stamp_ns)
         if step is None:

@@ -23,6 +23,9 @@ class ArbiterParameters:
     drivers: str = parameter(
         "", "drivers without which nothing is armed: arm,hand; empty: a simulated robot without drivers"
     )
+    policy_watchdog: bool = parameter(
+        True, "hold when the policy's heartbeat stays out; False: to show that a test of it can fail"
+    )
     driver_timeout: float = parameter(
         3.0, "s (steady clock) after which a driver that says nothing is missing", 0.5, 60.0
     )

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from soft_flow_contract.errors import ContractError
 
 _MAGIC = 0x50F7_F10E_0001
+_ARM_JOINTS = 7
 _LONGEST_REPORT = 8192  # bytes of JSON
 _PATIENCE = 1.0  # s that a writer may take, before its reader gives up
 _HEADER = np.dtype(
@@ -37,6 +38,8 @@ def _layout(joints: int, positions: int, equalities: int, mocap: int) -> np.dtyp
             ("position", "<f8", (joints,)),  # rad
             ("velocity", "<f8", (joints,)),  # rad/s
             ("torque", "<f8", (joints,)),  # N m, of the motor on the joint
+            ("arm_position", "<f8", (_ARM_JOINTS,)),  # for whoever watches; the arm's client asks the FCI
+            ("arm_velocity", "<f8", (_ARM_JOINTS,)),
         ]
     )
     driven = np.dtype(

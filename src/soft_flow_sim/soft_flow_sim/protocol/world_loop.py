@@ -115,12 +115,15 @@ class WorldLoop:
     def _share(self) -> None:
         assert self._task.driven is not None
         hand = self._task.driven.hand_measurement()
+        position, velocity, _ = self._task.driven.arm_state()
         self._shared.write(
             "measured",
             time_ns=self._time_ns,
             position=hand.position,
             velocity=hand.velocity,
             torque=hand.torque,
+            arm_position=position,
+            arm_velocity=velocity,
         )
         if self._time_ns // STEP_NS % _SHARE_EVERY == 0:
             data = self._task.data
