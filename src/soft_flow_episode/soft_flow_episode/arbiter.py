@@ -31,6 +31,7 @@ class Arbiter:
         latch: EmergencyLatch,
         approach: StartApproach | None = None,
         policy_watchdog: bool = True,
+        observation_timeout: float = 0.0,
     ) -> None:
         """Start disarmed, with the emergency stop as `latch` remembers it.
 
@@ -38,12 +39,13 @@ class Arbiter:
             specification: limits and deadlines.
             latch: the emergency stop.
             approach: the way to the start; without it there is no mode START.
+            observation_timeout: s without an observation before it holds; 0: as the specification says.
             policy_watchdog: hold when the policy's heartbeat stays out (False shows that a test can fail).
         """
         self.approach, self._policy_watchdog = approach, policy_watchdog
         self._limiter = ActionLimiter.from_specification(specification)
         self._dt_ns, self._phase_ns = specification.dt_ns, specification.phase_ns
-        self._timeout_ns = round(specification.timing.observation_timeout * 1e9)
+        self._timeout_ns = round((observation_timeout or specification.timing.observation_timeout) * 1e9)
         self._missed_limit = specification.timing.missed_limit
         self._max_lead = specification.limits.max_target_lead
         self._latch = latch

@@ -23,6 +23,9 @@ class ArbiterParameters:
     drivers: str = parameter(
         "", "drivers without which nothing is armed: arm,hand; empty: a simulated robot without drivers"
     )
+    observation_timeout: float = parameter(
+        0.0, "s without an observation before it holds (real time); 0: as the task says", 0.0, 1.0
+    )
     policy_watchdog: bool = parameter(
         True, "hold when the policy's heartbeat stays out; False: to show that a test of it can fail"
     )

@@ -69,8 +69,13 @@ class CommandArbiterNode(Node):
         self._specification = TaskSpecification.load(self.parameters.task_file)
         latch_file = self.parameters.latch_file
         latch = EmergencyLatch(Path(latch_file).expanduser() if latch_file else default_latch_path())
-        watchdog = self.parameters.policy_watchdog
-        self.arbiter = Arbiter(self._specification, latch, self._load_approach(), watchdog)
+        self.arbiter = Arbiter(
+            self._specification,
+            latch,
+            self._load_approach(),
+            self.parameters.policy_watchdog,
+            self.parameters.observation_timeout,
+        )
         self._max_age_ns = round(self._specification.timing.source_max_age * 1e9)
         self._pending_ns: int | None = None  # lockstep: the observation that waits for its command
         self._pending_since_ns = 0  # steady clock

@@ -1,7 +1,7 @@
 """Joins samples of many sources into one set a tick: on equal stamps in lockstep, by age in real time."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,10 +85,12 @@ class LockstepJoiner:
 class RealtimeJoiner:
     """Takes at each tick the newest sample of every source that is not younger than the tick."""
 
-    def __init__(self, sources: Sequence[str], max_age_ns: int) -> None:
-        self._max_age = max_age_ns
+    def __init__(self, max_age_ns: Mapping[str, int]) -> None:
+        """Join the sources that are the keys, each at most so old."""
+        self._max_age = dict(max_age_ns)
+        self._executed_max_age = max(self._max_age.values())
         self._samples: dict[str, deque[tuple[int, Any]]] = {
-            name: deque(maxlen=KEPT_SAMPLES) for name in sources
+            name: deque(maxlen=KEPT_SAMPLES) for name in self._max_age
         }
         self._executed: deque[tuple[int, Any]] = deque(maxlen=KEPT_SAMPLES)
 
@@ -118,14 +120,14 @@ class RealtimeJoiner:
         """
         chosen, problems = {}, []
         for source, samples in self._samples.items():
-            sample = _newest(samples, tick_ns, self._max_age)
+            sample = _newest(samples, tick_ns, self._max_age[source])
             if sample is None:
-                problems.append(_why(source, samples, tick_ns, self._max_age))
+                problems.append(_why(source, samples, tick_ns, self._max_age[source]))
             else:
                 chosen[source] = sample
         if problems:
             raise SourceError("; ".join(problems))
-        executed = _newest(self._executed, tick_ns - 1, self._max_age)
+        executed = _newest(self._executed, tick_ns - 1, self._executed_max_age)
         if executed is not None and executed[0] < epoch_start_ns:
             executed = None
         return JoinedTick(

@@ -41,6 +41,10 @@ class Parameters:
     task_file: str = parameter("config/tasks/scissors.yaml", "task specification (YAML)")
     robot: str = parameter("sim", "sim, protocol_sim or hardware; hardware keeps its own time")
     lockstep: bool = parameter(False, "join on equal stamps and never on time (simulation only)")
+    joint_max_age: float = parameter(
+        0.0, "s; no observation with older joint states of arm or hand; 0: as the task says", 0.0, 1.0
+    )
+    camera_max_age: float = parameter(0.0, "s; the same of cameras", 0.0, 1.0)
     join_deadline: float = parameter(
         0.02, "s after a simulated tick's first sample at which it is joined as it is (real time)", 0.001, 1.0
     )
@@ -67,7 +71,7 @@ class ObservationNode(Node):
         self._lockstep = (
             LockstepJoiner(sources, self.specification.dt_ns) if self.parameters.lockstep else None
         )
-        self._realtime = RealtimeJoiner(sources, round(self.specification.timing.source_max_age * 1e9))
+        self._realtime = RealtimeJoiner({source: self._max_age_ns(source) for source in sources})
         self._epoch_start = 0
         self._last_tick, self._pending_tick = -1, -1
         self._published, self._skipped = 0, 0
@@ -91,6 +95,11 @@ class ObservationNode(Node):
             raise ContractError(
                 "robot:=hardware runs on the wall clock; start it with use_sim_time:=false lockstep:=false"
             )
+
+    def _max_age_ns(self, source: str) -> int:
+        parameters = self.parameters
+        own = parameters.camera_max_age if source in self._cameras else parameters.joint_max_age
+        return round((own or self.specification.timing.source_max_age) * 1e9)
 
     def _subscribe(self) -> list[Any]:
         quality = topics.sensor(self.parameters.lockstep)

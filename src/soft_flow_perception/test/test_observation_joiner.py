@@ -65,7 +65,7 @@ def test_a_tick_is_published_once_and_stamps_never_go_backwards() -> None:
 
 
 def test_the_newest_sample_not_younger_than_the_tick_is_taken_with_its_age() -> None:
-    joiner = RealtimeJoiner(["arm", "camera"], max_age_ns=120)
+    joiner = RealtimeJoiner(dict.fromkeys(["arm", "camera"], 120))
     for stamp in (960, 990, 1010):
         joiner.add("camera", stamp, stamp)
     joiner.add("arm", 1000, 1000)
@@ -78,7 +78,7 @@ def test_the_newest_sample_not_younger_than_the_tick_is_taken_with_its_age() -> 
     ("stamp", "what"), [(None, "camera: no sample has come"), (879, "camera: newest sample is")]
 )
 def test_a_source_that_is_missing_or_too_old_is_named(stamp: int | None, what: str) -> None:
-    joiner = RealtimeJoiner(["arm", "camera"], max_age_ns=120)
+    joiner = RealtimeJoiner(dict.fromkeys(["arm", "camera"], 120))
     joiner.add("arm", 1000, 0)
     if stamp is not None:
         joiner.add("camera", stamp, 0)
@@ -87,7 +87,7 @@ def test_a_source_that_is_missing_or_too_old_is_named(stamp: int | None, what: s
 
 
 def test_a_simulated_tick_is_complete_when_all_sources_carry_its_stamp() -> None:
-    joiner = RealtimeJoiner(["arm", "camera"], max_age_ns=120)
+    joiner = RealtimeJoiner(dict.fromkeys(["arm", "camera"], 120))
     joiner.add("arm", 1000, 0)
     joiner.add("camera", 950, 0)
     assert not joiner.complete(1000)
@@ -96,7 +96,7 @@ def test_a_simulated_tick_is_complete_when_all_sources_carry_its_stamp() -> None
 
 
 def test_a_sample_with_an_older_stamp_than_the_last_is_dropped() -> None:
-    joiner = RealtimeJoiner(["arm"], max_age_ns=120)
+    joiner = RealtimeJoiner(dict.fromkeys(["arm"], 120))
     joiner.add("arm", 1000, "new")
     joiner.add("arm", 950, "late")
     assert joiner.join(1000).values == {"arm": "new"}
@@ -110,7 +110,20 @@ def test_a_sample_with_an_older_stamp_than_the_last_is_dropped() -> None:
 def test_only_a_recent_action_of_this_epoch_is_joined(
     stamp: int, epoch_start: int, expected: str | None
 ) -> None:
-    joiner = RealtimeJoiner(["arm"], max_age_ns=120)
+    joiner = RealtimeJoiner(dict.fromkeys(["arm"], 120))
     joiner.add("arm", 1000, 0)
     joiner.add_executed(stamp, "action")
     assert joiner.join(1000, epoch_start).executed == expected
+
+
+def test_in_real_time_every_source_has_its_own_limit() -> None:
+    joiner = RealtimeJoiner({"arm": 60, "camera": 100})
+    joiner.add("arm", 910, "a")
+    joiner.add("camera", 910, "c")
+    assert joiner.join(960).oldest_age_ns == 50
+    joiner.add("camera", 920, "d")
+    with pytest.raises(SourceError, match="arm: newest"):
+        joiner.join(980)
+    joiner.add("arm", 990, "b")
+    with pytest.raises(SourceError, match="camera: newest"):
+        joiner.join(1030)
