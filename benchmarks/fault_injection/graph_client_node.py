@@ -1,0 +1,174 @@
+"""The benchmark's own node in the graph: calls its services, hears its states, and misbehaves on request."""
+
+import array
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from geometry_msgs.msg import PoseStamped
+from rcl_interfaces.msg import Parameter as ParameterMessage
+from rcl_interfaces.msg import ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParameters
+from rclpy.context import Context
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from sensor_msgs.msg import JointState
+from std_srvs.srv import Trigger
+
+from soft_flow_contract import topics
+from soft_flow_contract.message_conversion import to_joint_state, to_pose_stamped
+from soft_flow_contract.pose import Pose
+from soft_flow_msgs.msg import ArbiterState, DriverState, EpisodeState
+from soft_flow_msgs.srv import StartEpisode
+
+
+class CallError(RuntimeError):
+    """A service did not answer, or refused."""
+
+
+class GraphClient(Node):
+    """Spins in a thread of its own; its methods are for the benchmark's thread."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__("fault_bench", context=context)
+        self.arbiter, self.episode = ArbiterState(), EpisodeState()
+        self.drivers: dict[str, DriverState] = {}
+        self.create_subscription(ArbiterState, topics.ARBITER_STATE, self._on_arbiter, topics.STATE)
+        self.create_subscription(EpisodeState, topics.EPISODE_STATE, self._on_episode, topics.STATE)
+        for name, topic in (("arm", topics.ARM_DRIVER_STATE), ("hand", topics.HAND_DRIVER_STATE)):
+            self.create_subscription(
+                DriverState, topic, lambda state, name=name: self._on_driver(name, state), topics.STATE
+            )
+        self.faults: list[tuple[str, str]] = []
+        self._services: dict[str, Any] = {}
+        self._executor = SingleThreadedExecutor(context=context)
+        self._executor.add_node(self)
+        self._thread = threading.Thread(target=self._spin, daemon=True)
+        self._thread.start()
+
+    def _spin(self) -> None:
+        try:
+            self._executor.spin()
+        except ExternalShutdownException:
+            return
+
+    def _on_arbiter(self, state: ArbiterState) -> None:
+        self.arbiter = state
+
+    def _on_episode(self, state: EpisodeState) -> None:
+        self.episode = state
+
+    def _on_driver(self, name: str, state: DriverState) -> None:
+        self.drivers[name] = state
+        if state.state == DriverState.FAULT and (name, state.reason) not in self.faults:
+            self.faults.append((name, state.reason))
+
+    def wait_for(self, happened: Callable[[], bool], what: str, patience: float = 60.0) -> None:
+        """Wait until something has happened.
+
+        Raises:
+            CallError: it did not.
+        """
+        deadline = time.monotonic() + patience
+        while not happened():
+            if time.monotonic() > deadline:
+                raise CallError(f"{what} did not happen within {patience:.0f} s")
+            time.sleep(0.01)
+
+    def ask(self, kind: Any, name: str, request: Any, patience: float = 20.0) -> Any:
+        """Call a service; its answer.
+
+        Raises:
+            CallError: nobody answers.
+        """
+        if name not in self._services:
+            self._services[name] = self.create_client(kind, name)
+        client = self._services[name]
+        self.wait_for(client.service_is_ready, f"service {name}", patience)
+        future = client.call_async(request)
+        self.wait_for(future.done, f"an answer of {name}", patience)
+        return future.result()
+
+    def ready(self, name: str) -> bool:
+        """Whether a driver follows commands."""
+        return name in self.drivers and self.drivers[name].state == DriverState.READY
+
+    def recover(self, patience: float = 60.0) -> None:
+        """Release the emergency stop and recover both drivers, as a person would.
+
+        Raises:
+            CallError: a driver stays in its fault.
+        """
+        deadline = time.monotonic() + patience
+        if self.arbiter.emergency_stopped:
+            self.ask(Trigger, topics.EMERGENCY_RESET, Trigger.Request())
+        for name, service in (("arm", topics.ARM_RECOVER), ("hand", topics.HAND_RECOVER)):
+            while not self.ready(name):
+                if time.monotonic() > deadline:
+                    reason = self.drivers[name].reason if name in self.drivers else "it says nothing"
+                    raise CallError(f"the {name}'s driver did not recover: {reason}")
+                self.ask(Trigger, service, Trigger.Request(), patience)
+                time.sleep(0.2)
+
+    def start_episode(self, seed: int, patience: float = 120.0) -> None:
+        """Begin an episode and wait until its first tick is there.
+
+        Raises:
+            CallError: it did not begin.
+        """
+        deadline = time.monotonic() + patience
+        while True:
+            answer = self.ask(StartEpisode, topics.EPISODE_START, StartEpisode.Request(seed=seed))
+            if answer.success:
+                break
+            if time.monotonic() > deadline:
+                raise CallError(f"episode/start: {answer.message}")
+            time.sleep(0.3)
+        this = answer.episode_id
+        self.wait_for(
+            lambda: (
+                self._ended(this)
+                or (self.episode.episode_id == this and self.episode.state == EpisodeState.RUNNING)
+            ),
+            "the beginning of the episode",
+            patience,
+        )
+        if self._ended(this):
+            raise CallError(f"the episode did not begin: {self.episode.finished[0].reason}")
+
+    def _ended(self, episode: str) -> bool:
+        return bool(self.episode.finished) and self.episode.finished[0].episode_id == episode
+
+    def silence_camera(self, name: str) -> None:
+        """Let a rendered camera publish nothing; "" lets all be heard again."""
+        value = ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=name)
+        request = SetParameters.Request(parameters=[ParameterMessage(name="silent_cameras", value=value)])
+        self.ask(SetParameters, "protocol_simulator_node/set_parameters", request)
+
+    def send_arm(self, pose: Pose, times: int = 3) -> None:
+        """Publish arm targets beside the arbiter, for once or longer."""
+        publisher = self.create_publisher(PoseStamped, topics.ARM_TARGET_POSE, topics.COMMAND)
+        self.wait_for(lambda: publisher.get_subscription_count() > 0, "the arm's driver to be matched")
+        for _ in range(times):
+            publisher.publish(to_pose_stamped(pose, self.get_clock().now().nanoseconds))
+            time.sleep(0.02)
+        self.destroy_publisher(publisher)
+
+    def send_hand(self, names: tuple[str, ...], values: np.ndarray, times: int = 3) -> None:
+        """Publish hand targets beside the arbiter."""
+        publisher = self.create_publisher(JointState, topics.HAND_TARGET_JOINT, topics.COMMAND)
+        self.wait_for(lambda: publisher.get_subscription_count() > 0, "the hand's driver to be matched")
+        for _ in range(times):
+            message = to_joint_state(names, np.zeros(len(names)), self.get_clock().now().nanoseconds)
+            message.position = array.array("d", values)
+            publisher.publish(message)
+            time.sleep(0.02)
+        self.destroy_publisher(publisher)
+
+    def close(self) -> None:
+        """Stop spinning."""
+        self._executor.shutdown()
+        self._thread.join(timeout=5.0)
+        self.destroy_node()

@@ -1,0 +1,80 @@
+"""What the joints did around a fault: when motion ended, and whether anything moved again."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+# Below these a joint counts as standing: under impedance control and gravity none is ever quite still.
+ARM_STILL, HAND_STILL = 0.05, 0.35  # rad/s
+# How far a joint may still go once motion has to be over: settling, not moving.
+ARM_DRIFT, HAND_DRIFT = 0.02, 0.12  # rad
+LIMIT_S = 0.25
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Samples of all joints.
+
+    Attributes:
+        time_s: (N,) simulated seconds since the fault; those before it are negative.
+        arm: (N, 7) rad.
+        hand: (N, H) rad.
+    """
+
+    time_s: np.ndarray
+    arm: np.ndarray
+    hand: np.ndarray
+
+    def speed(self, joints: np.ndarray, span_s: float = 0.02) -> np.ndarray:
+        """Largest joint speed over the last `span_s` at every sample, (N,) rad/s."""
+        start = np.searchsorted(self.time_s, self.time_s - span_s)
+        elapsed = np.maximum(self.time_s - self.time_s[start], 1e-3)
+        return np.max(np.abs(joints - joints[start]), axis=1) / elapsed
+
+    def moving(self) -> np.ndarray:
+        """Whether anything moves, at every sample (N,)."""
+        return (self.speed(self.arm) > ARM_STILL) | (self.speed(self.hand) > HAND_STILL)
+
+
+@dataclass(frozen=True)
+class Stop:
+    """How the robot stopped.
+
+    Attributes:
+        stop_s: from the fault to the end of the motion; 0 if it stood already.
+        drift_arm, drift_hand: the farthest that a joint went after LIMIT_S, rad.
+        moved_before: whether it moved in the 0.2 s before the fault; otherwise nothing was tried.
+    """
+
+    stop_s: float
+    drift_arm: float
+    drift_hand: float
+    moved_before: bool
+
+    @property
+    def holds(self) -> bool:
+        """Whether motion ended in time and nothing moved again."""
+        return self.stop_s <= LIMIT_S and self.drift_arm <= ARM_DRIFT and self.drift_hand <= HAND_DRIFT
+
+
+def judge(motion: Motion) -> Stop:
+    """How the robot stopped.
+
+    Raises:
+        ValueError: the samples do not reach over the limit.
+    """
+    after = motion.time_s >= 0
+    if not np.any(motion.time_s > 2 * LIMIT_S):
+        raise ValueError("the samples end before the motion has to be over")
+    moving = motion.moving()
+    times = motion.time_s[after & moving]
+    late = motion.time_s >= LIMIT_S
+    drift = [float(np.max(np.abs(joints[late] - joints[late][0]))) for joints in (motion.arm, motion.hand)]
+    before = (motion.time_s < 0) & (motion.time_s > -0.2)
+    # The first stretch of motion is the stop; what comes later is another one, which the drift judges.
+    stop = 0.0
+    for time in times:
+        if time - stop > 0.1:
+            break
+        stop = float(time)
+    return Stop(round(stop, 4), *drift, moved_before=bool(np.any(moving[before])))

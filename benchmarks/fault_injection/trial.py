@@ -1,0 +1,97 @@
+"""One injection: an episode begins, the robot moves, something is lost, and all that follows is judged."""
+
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from fault_injection.catalogue import Fault, Place
+from fault_injection.motion import Stop, judge
+from fault_injection.motion_watch import MotionWatch
+from soft_flow_msgs.msg import EpisodeState
+
+_EARLIEST_S, _LATEST_S = 0.4, 3.0  # after the episode's first tick
+_AFTER_S = 1.2  # simulated s to watch after the fault was undone
+_MOTION_WAIT = 20.0  # wall s to wait for the robot to move
+_CLOSING_WAIT = 30.0
+
+
+@dataclass(frozen=True)
+class Injection:
+    """What was injected, and what came of it.
+
+    Attributes:
+        stop: how the robot stopped.
+        layers: who said that it stopped it, and why.
+        closed: reason with which the episode was closed; empty if it was not.
+    """
+
+    fault: str
+    mode: str
+    seed: int
+    watchdogs: bool
+    stop: Stop
+    layers: list[str]
+    closed: str
+
+    @property
+    def holds(self) -> bool:
+        """Whether motion ended in time, nothing moved again, and the episode was closed and marked."""
+        return self.stop.holds and bool(self.closed)
+
+    def to_row(self) -> dict[str, Any]:
+        """For the log."""
+        return {**asdict(self), "holds": self.holds}
+
+
+def _begin(place: Place, watch: MotionWatch, seed: int) -> bool:
+    """Begin an episode and wait for motion at a random moment; False if the episode ended before."""
+    client = place.client
+    client.recover()
+    client.start_episode(seed)
+    delay = place.random.uniform(_EARLIEST_S, _LATEST_S)
+    watch.wait_until(watch.time_ns + round(delay * 1e9))
+    deadline = time.monotonic() + _MOTION_WAIT
+    while not watch.moving_now():
+        if client.episode.state != EpisodeState.RUNNING or time.monotonic() > deadline:
+            return False
+        time.sleep(0.005)
+    return client.episode.state == EpisodeState.RUNNING
+
+
+def run_trial(
+    place: Place, watch: MotionWatch, fault: Fault, mode: str, seed: int, watchdogs: bool
+) -> Injection | None:
+    """Inject a fault; None if the robot did not move when it was due.
+
+    Raises:
+        CallError: the graph does not do what it is asked for.
+        TimeoutError: the world stands still.
+    """
+    client = place.client
+    if not _begin(place, watch, seed):
+        return None
+    episode = client.episode.episode_id
+    client.faults.clear()
+    zero = watch.time_ns
+    undo = fault.inject(place)
+    watch.wait_until(zero + round(fault.comes_back * 1e9))
+    undo()
+    end = fault.comes_back + _AFTER_S
+    watch.wait_until(zero + round(end * 1e9))
+    stop = judge(watch.motion(zero, -0.5, end))
+    if not stop.moved_before:
+        return None
+    closed = _closing_reason(place, episode)
+    layers = [f"{name}: {reason}" for name, reason in client.faults]
+    return Injection(fault.name, mode, seed, watchdogs, stop, layers, closed)
+
+
+def _closing_reason(place: Place, episode: str) -> str:
+    """With which reason the episode was closed."""
+    client, deadline = place.client, time.monotonic() + _CLOSING_WAIT
+    while time.monotonic() < deadline:
+        finished = client.episode.finished
+        if finished and finished[0].episode_id == episode:
+            return str(finished[0].reason) if finished[0].outcome == "discard" else ""
+        time.sleep(0.05)
+    return ""
