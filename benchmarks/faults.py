@@ -1,6 +1,6 @@
-"""Random faults in the running graph: real drivers on simulated hardware, each stop measured, and a control.
+"""Random faults in the running graph: real drivers on simulated hardware, each stop measured.
 
-The control is the same with the watchdogs off, in which the robot has to move on: it shows that the test can fail.
+Beside it a control without watchdogs, in which the robot moves on: it shows that the test can fail.
 """
 
 import argparse

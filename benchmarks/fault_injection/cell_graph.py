@@ -1,4 +1,4 @@
-"""The graph that is hurt: simulated hardware, real drivers, and everything above them, in a domain of its own."""
+"""The graph that is hurt: simulated hardware, real drivers, all above them, in a domain of its own."""
 
 import os
 import time

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
-from fault_injection.motion import LIMIT_S
 from figures import RESULTS, Figure, write_results
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Plot
+
+from fault_injection.motion import LIMIT_S
 
 WANTED = 200
 _figure = partial(Figure, command="./soft-flow bench faults")
@@ -103,9 +104,9 @@ def write_fault_results(rows: Sequence[dict], kinds: int) -> None:
     tried = [row for row in rows if row["watchdogs"]]
     control = [row for row in rows if not row["watchdogs"]]
     notes = (
-        "Real drivers on simulated hardware, running freely; a fault comes at a random moment of motion and is "
-        "undone a little later. Held: motion ends within 250 ms of simulated time, nothing moves again (also when "
-        "what was lost comes back), and the episode is closed and marked as discarded.\n\n"
+        "Real drivers on simulated hardware, running freely; a fault comes at a random moment of motion and "
+        "is undone a little later. Held: motion ends within 250 ms of simulated time, nothing moves again "
+        "(also when what was lost comes back), and the episode is closed and marked as discarded.\n\n"
         f"![Stops](faults.svg)\n\n## As it is\n{fault_table(tried)}\n\n"
         f"## Control: without watchdogs\n{fault_table(control)}"
     )
