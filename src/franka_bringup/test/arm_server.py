@@ -1,0 +1,143 @@
+"""A simulated arm behind a libfranka server, as a process: `arm_server.py ADDRESS`.
+
+The arm alone, with a payload on its flange that its controller has to be told of. Lines on the standard
+input: `reflex NAME` ends the motion with that error, `drop` closes the connection of its client. With --sent
+FILE it leaves there, at its end, the wall time at which every state was sent, with the joints in it (npy).
+"""
+
+import argparse
+import select
+import signal
+import sys
+import time
+from typing import Any
+
+import mujoco
+import numpy as np
+from franky_sim import BaseSimulator
+from numpy.typing import NDArray
+
+from soft_flow_sim.franka_arm_model import ARM_JOINT_NAMES, FLANGE_OFFSET, build_franka_arm
+from soft_flow_sim.protocol.fci_arm import FciArm
+from soft_flow_sim.protocol.fci_server import FciServer
+
+HOME = np.array([-0.35, -0.25, 0.0, -2.20, 0.0, 1.95, 0.40])
+PAYLOAD_MASS, PAYLOAD_CENTER, PAYLOAD_INERTIA = 1.12, (-0.0012, -0.0021, 0.1374), (0.0086, 0.0084, 0.0017)
+PATIENCE = 0.03  # s for which a command is waited for, so that a busy machine is no communication error
+SLIP = 0.05  # s late after which the world gives up catching up
+
+
+class TorqueArm:
+    """The arm's joints, with what FciArm needs of them."""
+
+    def __init__(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
+        self._model, self._data = model, data
+
+    def arm_state(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        return self._data.qpos[:7].copy(), self._data.qvel[:7].copy(), self._data.ctrl[:7].copy()
+
+    def external_torque(self) -> NDArray[np.float64]:
+        return self._data.qfrc_constraint[:7]
+
+    def apply_torque(self, torque: NDArray[np.float64]) -> None:
+        self._data.ctrl[:7] = torque
+
+
+class ArmWorld(BaseSimulator):
+    """The arm as franky_sim steps it."""
+
+    def __init__(self, start: NDArray[np.float64]) -> None:
+        super().__init__()
+        spec = build_franka_arm()
+        spec.option.timestep = 0.001
+        for body in spec.bodies:
+            body.gravcomp = 0.0
+        for name in ARM_JOINT_NAMES:
+            spec.actuator(name).set_to_motor()
+        load = spec.body("fr3_link7").add_body(name="payload", pos=[0, 0, FLANGE_OFFSET])
+        load.mass, load.ipos, load.inertia = PAYLOAD_MASS, PAYLOAD_CENTER, PAYLOAD_INERTIA
+        load.explicitinertial = True
+        self._model = spec.compile()
+        self._data = mujoco.MjData(self._model)
+        self._data.qpos[:7] = start
+        mujoco.mj_forward(self._model, self._data)
+        self.arm = FciArm(TorqueArm(self._model, self._data))  # type: ignore[arg-type]
+
+    def _get_robots(self) -> list[FciArm]:
+        return [self.arm]
+
+    def _step(self) -> None:
+        mujoco.mj_step(self._model, self._data)
+
+
+class ArmServer:
+    """One millisecond after the other, by absolute deadlines."""
+
+    def __init__(self, world: ArmWorld, server: FciServer, speed: float, log: bool) -> None:
+        self._world, self._server, self._period = world, server, 0.001 / speed
+        self.sent: list[tuple[Any, ...]] | None = [] if log else None
+        self.stopped = False
+        self._expects = False
+
+    def run(self) -> None:
+        due, step = time.monotonic(), 0
+        while not self.stopped:
+            due += self._period
+            now = time.monotonic()
+            if now < due:
+                time.sleep(due - now)
+            elif now - due > SLIP:
+                due = now
+            self._step()
+            step += 1
+            if step % 10 == 0 and select.select([sys.stdin], [], [], 0)[0]:
+                self._obey(sys.stdin.readline().split())
+
+    def _step(self) -> None:
+        server = self._server
+        server.cycle()
+        # Before its first command, a client waits for a state in which the motion has begun.
+        self._expects = server.moving and (self._expects or server.heard)
+        until = time.monotonic() + PATIENCE
+        while self._expects and not server.heard and not server.lost and time.monotonic() < until:
+            time.sleep(0.0002)
+            server.cycle()
+        self._world.step()
+        server.check()
+        if self.sent is not None:
+            self.sent.append((time.monotonic(), *self._world.arm.inner_state.q))
+        server.publish()
+
+    def _obey(self, words: list[str]) -> None:
+        if not words:
+            self.stopped = True  # whoever started this process is gone
+        elif words[0] == "reflex":
+            self._server.reflex(words[1])
+        elif words[0] == "drop":
+            self._server.drop_client()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("address")
+    parser.add_argument("--speed", type=float, default=1.0)
+    parser.add_argument("--start", type=float, nargs=7, default=HOME.tolist(), help="rad")
+    parser.add_argument("--sent", default="")
+    options = parser.parse_args()
+    world = ArmWorld(np.array(options.start))
+    fci = FciServer(world.arm, [options.address])
+    server = ArmServer(world, fci, options.speed, bool(options.sent))
+    signal.signal(signal.SIGTERM, lambda *_: setattr(server, "stopped", True))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with world:
+        fci.init()
+        world.start()
+        print("serving", flush=True)
+        server.run()
+        fci.cleanup()
+    if options.sent:
+        np.save(options.sent, np.array(server.sent))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from domain_coordinator import domain_id
+from hypothesis import HealthCheck, settings
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from arm_process import ArmProcess  # noqa: E402
+from bridge_graph import BridgeGraph, write_cell  # noqa: E402
+
+# A law is about values, and this machine may be busy: no limit on the time of an example.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[ArmProcess]:
+    """A simulated arm that all tests share; one that kills it makes its own."""
+    process = ArmProcess()
+    yield process
+    process.close()
+
+
+@pytest.fixture
+def own_server() -> Iterator[ArmProcess]:
+    process = ArmProcess()
+    yield process
+    process.close()
+
+
+@pytest.fixture
+def make_graph(tmp_path: Path) -> Iterator[Callable[..., BridgeGraph]]:
+    """Make a bridge to the arm at an address, in a ROS domain of its own; `arm` changes the cell."""
+    with domain_id() as domain:
+        graphs: list[BridgeGraph] = []
+
+        def make(address: str, arm: dict[str, object] | None = None, **parameters: object) -> BridgeGraph:
+            cell = write_cell(tmp_path, address, **(arm or {}))
+            graphs.append(BridgeGraph(domain, cell, **parameters))
+            return graphs[-1]
+
+        yield make
+        for graph in graphs:
+            graph.close()
