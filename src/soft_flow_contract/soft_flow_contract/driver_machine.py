@@ -13,6 +13,7 @@ class DriverState(enum.IntEnum):
     FAULT = 3
 
 
+_REST_TIMEOUTS = 5  # times the watchdog's patience after which a robot that was told to stand does so
 STOP_UNHEARD = "the state of the emergency stop was not heard yet; is the arbiter running?"
 STOP_PRESSED = "emergency stop"
 NOT_ACTIVE = "not active"
@@ -23,7 +24,9 @@ class DriverMachine:
 
     A fault latches until `recover`. The emergency stop counts as pressed until its state was heard. The
     watchdog is armed by the first command that was accepted after activation, recovery or an emergency stop:
-    from then on each has to come within the time allowed. Times are seconds of a clock that never goes back.
+    from then on each has to come within the time allowed. Commands that stay out while the robot has been
+    standing for a while are no loss: the next one finds it where it was. Times are seconds of a clock that
+    never goes back.
     """
 
     def __init__(self, command_timeout: float, watchdog: bool = True) -> None:
@@ -33,6 +36,7 @@ class DriverMachine:
         self._pressed: bool | None = None
         self._fault = ""
         self._last_command: float | None = None
+        self._last_motion = -math.inf
         self._inactive_reason = NOT_ACTIVE
 
     @property
@@ -92,14 +96,19 @@ class DriverMachine:
         """Forget the fault: what was wrong has been put right."""
         self._fault, self._last_command = "", None
 
-    def accepted(self, now: float) -> None:
-        """A command was accepted: the watchdog waits for the next one."""
+    def accepted(self, now: float, moves: bool = True) -> None:
+        """A command was accepted, which `moves` the robot or lets it stand; the watchdog waits for the next."""
         if self.follows:
             self._last_command = now
+            if moves:
+                self._last_motion = now
 
     def watch(self, now: float) -> bool:
         """Whether the watchdog has just turned the lack of commands into a fault."""
         if not self.follows or self._last_command is None or now - self._last_command <= self._timeout:
+            return False
+        if self._last_command - self._last_motion > _REST_TIMEOUTS * self._timeout:
+            self._last_command = None  # it stands
             return False
         return self.fail(
             f"no command for {1e3 * (now - self._last_command):.0f} ms (at most {1e3 * self._timeout:.0f}); "

@@ -118,3 +118,22 @@ def test_whatever_happens_commands_are_followed_only_if_active_released_and_with
             faulty = machine.watch(now) or faulty
         assert machine.follows == (active and not pressed and not faulty)
         assert bool(machine.reason) != machine.follows
+
+
+def test_commands_that_stay_out_while_the_robot_stands_are_no_loss(machine: DriverMachine) -> None:
+    machine.activate()
+    machine.emergency_stop(False)
+    machine.accepted(0.0)
+    for tick in range(1, 40):
+        machine.accepted(0.05 * tick, moves=False)
+    assert not machine.watch(10.0) and machine.follows
+    machine.accepted(10.0)
+    assert machine.watch(11.0) and machine.faulty
+
+
+def test_a_robot_that_was_told_to_stand_a_moment_ago_may_still_move(machine: DriverMachine) -> None:
+    machine.activate()
+    machine.emergency_stop(False)
+    machine.accepted(0.0)
+    machine.accepted(0.05, moves=False)
+    assert machine.watch(1.0) and machine.faulty
