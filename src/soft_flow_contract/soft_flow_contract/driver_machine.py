@@ -97,7 +97,7 @@ class DriverMachine:
         self._fault, self._last_command = "", None
 
     def accepted(self, now: float, moves: bool = True) -> None:
-        """A command was accepted, which `moves` the robot or lets it stand; the watchdog waits for the next."""
+        """A command was accepted, which `moves` the robot or not; the watchdog waits for the next one."""
         if self.follows:
             self._last_command = now
             if moves:
