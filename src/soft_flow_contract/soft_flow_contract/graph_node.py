@@ -79,10 +79,15 @@ class Readiness:
     """Offers `~/ready`: success once every endpoint has its counterpart, otherwise the names that wait."""
 
     def __init__(
-        self, node: Node, publishers: Iterable[Publisher], subscriptions: Iterable[Subscription]
+        self,
+        node: Node,
+        publishers: Iterable[Publisher],
+        subscriptions: Iterable[Subscription],
+        problem: Callable[[], str] = str,
     ) -> None:
-        """Watch these endpoints of `node`."""
+        """Watch these endpoints of `node`; while `problem` says something, it is not ready either."""
         self._publishers, self._subscriptions = list(publishers), list(subscriptions)
+        self._problem = problem
         self._service = node.create_service(Trigger, "~/ready", self._answer)
 
     def missing(self) -> list[str]:
@@ -93,9 +98,11 @@ class Readiness:
         ]
 
     def _answer(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        missing = self.missing()
-        response.success = not missing
+        missing, problem = self.missing(), self._problem()
+        response.success = not missing and not problem
         response.message = f"waits for the other side of {', '.join(missing)}" if missing else "ready"
+        if problem:
+            response.message = problem
         return response
 
 

@@ -90,7 +90,12 @@ class CommandArbiterNode(Node):
             self, self.parameters.driver_names, self.parameters.driver_timeout, self._on_driver_problem
         )
         self._start = StartAction(self, self.arbiter, self._publish_state) if self.arbiter.approach else None
-        self._readiness = Readiness(self, [self._arm, self._hand, self._executed], [self._observations])
+        self._readiness = Readiness(
+            self,
+            [self._arm, self._hand, self._executed],
+            [self._observations],
+            problem=lambda: self.arbiter.driver_problem,
+        )
         self._diagnostics = Diagnostics(self, self.status)
         if self.parameters.lockstep:
             self.create_timer(1.0, self._report_waiting, clock=STEADY)

@@ -150,3 +150,11 @@ def test_an_unknown_driver_is_refused_by_name(graph: Graph, tmp_path: Path) -> N
     values = {"latch_file": str(tmp_path / "latch.json"), "drivers": "arm,leg"}
     with pytest.raises(ContractError, match="leg"):
         CommandArbiterNode(graph.context, overrides(**values))
+
+
+def test_the_arbiter_is_not_ready_while_a_driver_does_not_follow(cell: Cell) -> None:
+    name = "command_arbiter_node/ready"
+    answer = cell.graph.call(Trigger, name, Trigger.Request())
+    assert not answer.success and "driver has said nothing yet" in answer.message
+    cell.ready()
+    assert "driver" not in cell.graph.call(Trigger, name, Trigger.Request()).message

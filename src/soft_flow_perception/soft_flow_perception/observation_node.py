@@ -276,3 +276,7 @@ def _pose_sample(source: str, message: PoseStamped) -> Any:
 def main() -> None:
     """Run the node."""
     run_node(ObservationNode)
+
+
+if __name__ == "__main__":
+    main()
