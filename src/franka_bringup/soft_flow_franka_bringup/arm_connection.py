@@ -10,14 +10,19 @@ from soft_flow_contract.errors import ContractError
 from soft_flow_contract.pose import Pose
 from soft_flow_contract.robot_cell import ArmConfiguration
 from soft_flow_franka_bringup.arm_errors import flag_names, in_words, mode_in_words
+from soft_flow_franka_bringup.arm_model import ArmModel
 from soft_flow_franka_bringup.arm_state import ArmState
+from soft_flow_franka_bringup.flange_impedance import FlangeImpedance
 from soft_flow_franka_bringup.flange_reference import ReferenceSample
-from soft_flow_franka_bringup.impedance_damping import critical_damping, flange_inertia
 from soft_flow_franka_bringup.joint_limits import LIMITS
 
 _POSTURE_DAMPING = 20.0  # N m s/rad of the motion that leaves the flange where it is
 _POSTURE_TORQUE = 3.0  # N m at most for it, so that an elbow far from home is not pulled there fast
 _GAINS_TIME = 0.03  # s, time constant of changed gains
+# N m a millisecond. franky limits the torque before its low-pass filter (100 Hz) takes 61 % off a step: this
+# much leaves as 0.97, just within the 1 that the arm takes (libfranka's kMaxTorqueRate). With franky's
+# default of 1 the arm could not brake from its fastest without swinging.
+_TORQUE_STEP = 2.5
 _DESK_MASS = 0.05  # kg; more than this configured in Desk would count twice
 
 
@@ -66,6 +71,8 @@ class ArmConnection:
         self._tracker: franky.CartesianImpedanceTracker | None = None
         self._stiffness = np.array([arm.translational_stiffness] * 3 + [arm.rotational_stiffness] * 3)
         self._pulls = False
+        self._newest: ArmState | None = None
+        self._impedance: FlangeImpedance | None = None
         self.warning = ""
 
     @classmethod
@@ -95,6 +102,8 @@ class ArmConnection:
             )
             robot.set_collision_behavior(self._arm.collision_torque, self._arm.collision_force)
             configured = float(robot.state.m_ee)
+            urdf = robot.model_urdf
+        self._impedance = FlangeImpedance(ArmModel.from_urdf(urdf, payload), self._stiffness)
         if configured > _DESK_MASS:
             self.warning = (
                 f"Desk has an end effector of {configured:.2f} kg configured, which the cell's payload comes "
@@ -109,7 +118,7 @@ class ArmConnection:
         """
         with _in_words(self._arm.address, "reading the state"):
             state = self._robot.state
-        return ArmState(
+        self._newest = ArmState(
             time_ms=int(state.time.to_msec()),
             position=np.asarray(state.q),
             velocity=np.asarray(state.dq),
@@ -120,6 +129,7 @@ class ArmConnection:
             success_rate=float(state.control_command_success_rate),
             external_force=np.asarray(state.O_F_ext_hat_K)[:3],
         )
+        return self._newest
 
     @property
     def driving(self) -> bool:
@@ -138,13 +148,15 @@ class ArmConnection:
             ArmRefused: it is in no state for that; the message says why.
             ArmUnreachable: see `read`.
         """
-        self._require_able(self.read())
+        state = self.read()
+        self._require_able(state)
         limits, margin = LIMITS[self._arm.model], self._arm.joint_limit_margin
         self._pulls = False
         with _in_words(self._arm.address, "starting the impedance control"):
             self._tracker = franky.CartesianImpedanceTracker(
                 self._robot,
-                gains=self._gains(),
+                gains=self._gains(state),
+                max_delta_tau=_TORQUE_STEP,
                 posture_task=franky.PostureTask(
                     np.array(self._arm.home), 0.0, _POSTURE_DAMPING, _POSTURE_TORQUE
                 ),
@@ -154,20 +166,24 @@ class ArmConnection:
             )
 
     def follow(self, sample: ReferenceSample) -> None:
-        """Set the reference of the impedance control."""
-        assert self._tracker is not None
+        """Set the reference of the impedance control, for the state that was read last."""
+        assert self._tracker is not None and self._newest is not None and self._impedance is not None
+        feed_forward = self._impedance.feed_forward(
+            sample.acceleration, self._newest.position, self._newest.velocity
+        )
         with _in_words(self._arm.address, "setting the reference"):
             self._tracker.set_target(
                 franky.Affine(sample.pose.position, sample.pose.quaternion),
                 franky.Twist(sample.twist[:3], sample.twist[3:]),
-                franky.TwistAcceleration(sample.acceleration[:3], sample.acceleration[3:]),
+                franky.TwistAcceleration(feed_forward[:3], feed_forward[3:]),
             )
 
     def tune(self) -> None:
         """Fit the damping to the inertia that the arm has where it is now."""
-        assert self._tracker is not None
+        assert self._tracker is not None and self._newest is not None
+        gains = self._gains(self._newest)
         with _in_words(self._arm.address, "setting the damping"):
-            self._tracker.motion.set_gains(self._gains())
+            self._tracker.motion.set_gains(gains)
 
     def pull(self, pulls: bool) -> None:
         """Let the elbow be drawn to the cell's home, or only damped."""
@@ -177,12 +193,11 @@ class ArmConnection:
             with _in_words(self._arm.address, "setting the posture"):
                 self._tracker.set_gains(posture_stiffness=self._arm.posture_stiffness if pulls else 0.0)
 
-    def _gains(self) -> franky.CartesianImpedanceGains:
-        state, model = self._robot.state, self._robot.model
-        inertia = flange_inertia(model.mass(state), model.zero_jacobian(franky.Frame.EndEffector, state))
+    def _gains(self, state: ArmState) -> franky.CartesianImpedanceGains:
+        assert self._impedance is not None
         gains = franky.CartesianImpedanceGains()
         gains.stiffness = np.diag(self._stiffness)
-        gains.damping = critical_damping(inertia, self._stiffness)
+        gains.damping = self._impedance.fit(state.position)
         return gains
 
     def why_lost(self) -> str:

@@ -13,7 +13,7 @@ from soft_flow_franka_bringup.flange_reference import FlangeReference, Reference
 from soft_flow_franka_bringup.joint_limits import LIMITS
 from soft_flow_franka_bringup.target_guard import CommandedPose, TargetGuard, TargetRefused
 
-SMOOTHING_TIME = 0.016  # s; the arm follows what is smoothed by it with half a millimetre of error
+SMOOTHING_TIME = 0.025  # s; shorter, and the torque could not change as fast as the fastest targets ask for
 STALE_AFTER = 0.05  # s without a new state
 _LONGEST_STEP = 0.02  # s by which the reference advances at most between two states
 _YIELD_AFTER = (

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from soft_flow_contract.pose import Pose
 
-_STILL = 1e-7  # m and rad; a smoothed pose nearer than this to its goal stands on it
+_STILL = 1e-7  # m and rad; a reference that lags less stands on its lead
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,16 @@ class FlangeReference:
     """Leads linearly from where it is to the newest target, then smooths the corners.
 
     The *lead* reaches a target in one interpolation time, or as fast as the limits allow: a straight line,
-    and a turn at constant speed about a fixed axis (slerp). Two equal first-order filters follow it, each of
-    which moves towards the one before by a share of the way between them. So the reference never leaves the
-    convex hull of where the lead has been, is never faster than the lead, and its velocity and acceleration
-    are plain differences of the filters:
+    and a turn at constant speed about a fixed axis (slerp). Two equal first-order filters follow it, of which
+    the second is the reference. Their lags d1 (of the first behind the lead) and d2 (of the second behind the
+    first) obey, while the lead has the velocity s,
 
-        v = (first - second) / T,   a = ((lead - first) / T - v) / T
+        d1' = s - d1 / T,   d2' = (d1 - d2) / T,
 
-    An arm that is fed forward with these stops with its reference; without them it would trail behind.
+    which `advance` solves exactly, whatever its step is. So the reference never leaves the convex hull of
+    where the lead has been, is never faster than the lead, and has the velocity d2 / T and the acceleration
+    (d1 - d2) / T^2 (for turns up to the square of their lag, some percent at the fastest). An arm that is fed
+    forward with these stops with its reference; without them it would trail behind.
     """
 
     def __init__(
@@ -50,13 +52,9 @@ class FlangeReference:
 
     def restart(self, pose: Pose) -> None:
         """Stand at a pose, at once: for an arm that nothing drives yet."""
-        self._lead = self._first = self._second = pose
-        self._stand()
-
-    def _stand(self) -> None:
-        self._start = self._lead
-        self._translation = self._rotation = np.zeros(3)
-        self._duration = self._elapsed = 0.0
+        self._lead = pose
+        self._first_lag = self._second_lag = np.zeros(6)
+        self.freeze()
 
     @property
     def lead(self) -> Pose:
@@ -65,42 +63,42 @@ class FlangeReference:
 
     def lead_to(self, target: Pose) -> None:
         """Go to a target from now on, in place of the one before."""
-        self._start, self._elapsed = self._lead, 0.0
-        self._translation, self._rotation = self._lead.change_to(target)
+        translation, rotation = self._lead.change_to(target)
         self._duration = max(
             self._interpolation_time,
-            float(np.linalg.norm(self._translation)) / self._max_speed,
-            float(np.linalg.norm(self._rotation)) / self._max_turn,
+            float(np.linalg.norm(translation)) / self._max_speed,
+            float(np.linalg.norm(rotation)) / self._max_turn,
         )
+        self._start, self._elapsed = self._lead, 0.0
+        self._speed = np.concatenate([translation, rotation]) / self._duration
 
     def freeze(self) -> None:
         """Go no farther: the lead stands, and the reference comes to rest there in some smoothing times."""
-        self._stand()
+        self._start, self._speed = self._lead, np.zeros(6)
+        self._duration = self._elapsed = 0.0
 
     def advance(self, dt: float) -> ReferenceSample:
         """The reference `dt` seconds later."""
-        if self._elapsed < self._duration:
-            self._elapsed = min(self._elapsed + dt, self._duration)
-            share = self._elapsed / self._duration
-            self._lead = self._start.moved(share * self._translation, share * self._rotation)
-        share = 1.0 - math.exp(-dt / self._smoothing_time)
-        self._first = _towards(self._first, self._lead, share)
-        self._second = _towards(self._second, self._first, share)
-        twist = _change(self._second, self._first) / self._smoothing_time
-        approach = _change(self._first, self._lead) / self._smoothing_time
-        return ReferenceSample(self._second, twist, (approach - twist) / self._smoothing_time)
+        leading = min(dt, self._duration - self._elapsed)
+        if leading > 0:
+            self._elapsed += leading
+            way = self._speed * self._elapsed
+            self._lead = self._start.moved(way[:3], way[3:])
+            self._trail(leading, self._speed)
+        if dt > leading:
+            self._trail(dt - leading, np.zeros(6))
+        lag = self._first_lag + self._second_lag
+        pose = self._lead.moved(-lag[:3], -lag[3:]) if lag.any() else self._lead
+        acceleration = (self._first_lag - self._second_lag) / self._smoothing_time**2
+        return ReferenceSample(pose, self._second_lag / self._smoothing_time, acceleration)
 
-
-def _change(pose: Pose, goal: Pose) -> NDArray[np.float64]:
-    """Translation and rotation vector from a pose to a goal, (6,); zero if they are the same object."""
-    return np.zeros(6) if pose is goal else np.concatenate(pose.change_to(goal))
-
-
-def _towards(pose: Pose, goal: Pose, share: float) -> Pose:
-    """The pose after a share of the way to the goal; the goal itself once it is there for all purposes."""
-    if pose is goal:
-        return goal
-    translation, rotation = pose.change_to(goal)
-    if max(np.abs(translation).max(), np.abs(rotation).max()) < _STILL:
-        return goal
-    return pose.moved(share * translation, share * rotation)
+    def _trail(self, dt: float, speed: NDArray[np.float64]) -> None:
+        """The lags after `dt` seconds in which the lead had a constant velocity."""
+        share = dt / self._smoothing_time
+        decay = math.exp(-share)
+        final = speed * self._smoothing_time
+        excess = self._first_lag - final
+        self._second_lag = final + (self._second_lag - final + share * excess) * decay
+        self._first_lag = final + excess * decay
+        if max(np.abs(self._first_lag).max(), np.abs(self._second_lag).max()) < _STILL:
+            self._first_lag = self._second_lag = np.zeros(6)

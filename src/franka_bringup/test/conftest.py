@@ -33,13 +33,16 @@ def own_server() -> Iterator[ArmProcess]:
 
 @pytest.fixture
 def make_graph(tmp_path: Path) -> Iterator[Callable[..., BridgeGraph]]:
-    """Make a bridge to the arm at an address, in a ROS domain of its own; `arm` changes the cell."""
+    """Make a bridge to the arm at an address, in a ROS domain of its own; `arm` changes the cell.
+
+    The machine of a test may be busy: timeouts are three times as long.
+    """
     with domain_id() as domain:
         graphs: list[BridgeGraph] = []
 
         def make(address: str, arm: dict[str, object] | None = None, **parameters: object) -> BridgeGraph:
             cell = write_cell(tmp_path, address, **(arm or {}))
-            graphs.append(BridgeGraph(domain, cell, **parameters))
+            graphs.append(BridgeGraph(domain, cell, **{"time_scale": 3.0, **parameters}))
             return graphs[-1]
 
         yield make

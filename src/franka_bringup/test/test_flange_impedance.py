@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soft_flow_franka_bringup.impedance_damping import critical_damping, flange_inertia
+from soft_flow_franka_bringup.flange_impedance import critical_damping, flange_inertia
 
 STIFFNESS = np.array([1200.0] * 3 + [60.0] * 3)
 MASS = np.diag([1.15, 2.04, 1.35, 1.23, 0.07, 0.11, 0.002])
