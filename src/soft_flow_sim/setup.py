@@ -22,6 +22,7 @@ setup(
         "console_scripts": [
             "simulator_node = soft_flow_sim.simulator_node:main",
             "protocol_world = soft_flow_sim.protocol.protocol_world:main",
+            "servo_bus = soft_flow_sim.servo_bus.main:main",
             "protocol_simulator_node = soft_flow_sim.protocol.protocol_simulator_node:main",
         ],
         "gymnasium.envs": ["__root__ = soft_flow_sim.environments:register_environments"],

@@ -1,0 +1,1 @@
+"""The simulated servo bus of the ORCA hand: Dynamixel protocol 2.0 on a pseudo-terminal."""

@@ -1,0 +1,93 @@
+"""The process of the simulated servo bus.
+
+A hand's own driver finds servos on it as on a real hand. They move a hand of their own, or, with --world, the
+hand of a simulated world in another process.
+"""
+
+import argparse
+import signal
+import sys
+import time
+from pathlib import Path
+
+from soft_flow_contract.errors import ContractError
+from soft_flow_contract.robot_cell import RobotCell, resolve
+from soft_flow_sim.servo_bus.bus_server import BusServer, WireTime
+from soft_flow_sim.servo_bus.hand_gearing import HandGearing
+from soft_flow_sim.servo_bus.hand_mechanics import HandMechanics
+from soft_flow_sim.servo_bus.hand_servos import HandServos
+from soft_flow_sim.servo_bus.pty_port import PtyPort
+from soft_flow_sim.servo_bus.standalone_hand import StandaloneHand
+
+# Of the servos' table: index in it is what their baud rate register holds.
+BAUD_RATES = (9600, 57_600, 115_200, 1_000_000, 2_000_000, 3_000_000, 4_000_000)
+
+
+def _without_ros_arguments(arguments: list[str]) -> list[str]:
+    """What stands before `--ros-args`: a launch file starts this process like a node."""
+    return arguments[: arguments.index("--ros-args")] if "--ros-args" in arguments else arguments
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="servo_bus", description=__doc__)
+    parser.add_argument("--robot-file", help="cell, config/robots/NAME.yaml: names hand, link and baud rate")
+    parser.add_argument("--hand-version", default="v2", help="of orca_core: v1, v2")
+    parser.add_argument("--hand-model", default="orcahand-right", help="of orca_core")
+    parser.add_argument("--link", help="path at which clients find the port")
+    parser.add_argument("--baud-rate", type=int, default=3_000_000, choices=BAUD_RATES)
+    parser.add_argument("--world", help="file of the simulated world whose hand is moved")
+    parser.add_argument(
+        "--wire-time", action="store_true", help="answers take the time that bytes take on a wire"
+    )
+    options = parser.parse_args(_without_ros_arguments(arguments))
+    if options.robot_file is not None:
+        hand = RobotCell.load(options.robot_file).hand
+        options.hand_version, options.hand_model = hand.version, hand.model
+        options.link = options.link or str(resolve(hand.port, options.robot_file))
+        options.baud_rate = hand.baudrate
+    if options.link is None:
+        parser.error("one of --robot-file and --link is needed")
+    if options.baud_rate not in BAUD_RATES:
+        raise ContractError(
+            f"{options.robot_file}: hand.baudrate {options.baud_rate} is none of a servo's: {BAUD_RATES}"
+        )
+    return options
+
+
+def _mechanics(options: argparse.Namespace, gearing: HandGearing) -> HandMechanics:
+    return StandaloneHand(gearing, time.monotonic)
+
+
+def _run(options: argparse.Namespace) -> None:
+    stop = False
+
+    def on_signal(*_: object) -> None:
+        nonlocal stop
+        stop = True
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    gearing = HandGearing.load(options.hand_version, options.hand_model)
+    link = Path(options.link).expanduser()
+    port = PtyPort(link)
+    try:
+        mechanics = _mechanics(options, gearing)
+        hand = HandServos(gearing, mechanics, BAUD_RATES.index(options.baud_rate), time.monotonic)
+        server = BusServer(gearing, hand, port, WireTime(options.baud_rate) if options.wire_time else None)
+        what = f"{len(gearing.motor_ids)} servos of {options.hand_version} {options.hand_model}"
+        server.run(lambda: print(f"servo bus: {what} at {link}", flush=True), lambda: stop)
+    finally:
+        port.close()
+
+
+def main() -> None:
+    """Run the process; a broken configuration is one line and exit status 2."""
+    try:
+        _run(_parse(sys.argv[1:]))
+    except ContractError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
