@@ -8,15 +8,17 @@ import argparse
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from soft_flow_contract.errors import ContractError
 from soft_flow_contract.robot_cell import RobotCell, resolve
 from soft_flow_sim.servo_bus.bus_server import BusServer, WireTime
-from soft_flow_sim.servo_bus.hand_gearing import HandGearing
+from soft_flow_sim.servo_bus.hand_gearing import HandError, HandGearing
 from soft_flow_sim.servo_bus.hand_mechanics import HandMechanics
 from soft_flow_sim.servo_bus.hand_servos import HandServos
 from soft_flow_sim.servo_bus.pty_port import PtyPort
+from soft_flow_sim.servo_bus.shared_world_hand import SharedWorldHand, wait_for_world
 from soft_flow_sim.servo_bus.standalone_hand import StandaloneHand
 
 # Of the servos' table: index in it is what their baud rate register holds.
@@ -54,8 +56,16 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     return options
 
 
-def _mechanics(options: argparse.Namespace, gearing: HandGearing) -> HandMechanics:
-    return StandaloneHand(gearing, time.monotonic)
+def _mechanics(world: str | None, gearing: HandGearing, stopped: Callable[[], bool]) -> HandMechanics | None:
+    """The hand that the servos move; None if told to stop before there was one."""
+    if world is None:
+        return StandaloneHand(gearing, time.monotonic)
+    if gearing.joint_names != SharedWorldHand.joint_names:
+        raise HandError(f"the world's hand has other joints: {', '.join(SharedWorldHand.joint_names)}")
+    path = Path(world).expanduser()
+    if not wait_for_world(path, stopped, lambda line: print(line, flush=True)):
+        return None
+    return SharedWorldHand(path)
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -71,7 +81,9 @@ def _run(options: argparse.Namespace) -> None:
     link = Path(options.link).expanduser()
     port = PtyPort(link)
     try:
-        mechanics = _mechanics(options, gearing)
+        mechanics = _mechanics(options.world, gearing, lambda: stop)
+        if mechanics is None:
+            return
         hand = HandServos(gearing, mechanics, BAUD_RATES.index(options.baud_rate), time.monotonic)
         server = BusServer(gearing, hand, port, WireTime(options.baud_rate) if options.wire_time else None)
         what = f"{len(gearing.motor_ids)} servos of {options.hand_version} {options.hand_model}"

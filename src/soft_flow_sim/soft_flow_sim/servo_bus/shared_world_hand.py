@@ -1,0 +1,90 @@
+"""The hand of a simulated world in another process, through the world's file."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soft_flow_sim.orca_hand_model import HAND_JOINT_NAMES
+from soft_flow_sim.servo_bus.hand_gearing import HandError
+from soft_flow_sim.servo_bus.hand_mechanics import HandMeasurement
+from soft_flow_sim.shared_world import SharedWorld, SharedWorldError
+
+_LOOK_EVERY = 0.1  # s
+
+
+class SharedWorldHand:
+    """Measures and drives the world's hand; follows the world when it starts anew and so makes a new file.
+
+    Args:
+        path: the world's file.
+
+    Raises:
+        SharedWorldError: there is none.
+    """
+
+    joint_names = HAND_JOINT_NAMES
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._open()
+
+    def _open(self) -> None:
+        self._file = self._path.stat().st_ino
+        self._world = SharedWorld.open(self._path)
+        if self._world.joints != len(HAND_JOINT_NAMES):
+            raise HandError(f"{self._path}: the world has {self._world.joints} hand joints, not 17")
+
+    def measure(self) -> HandMeasurement:
+        """What the world's last step says.
+
+        Raises:
+            SharedWorldError: the world stopped in the middle of it.
+        """
+        if self._replaced():
+            self._open()
+        measured = self._world.read("measured")
+        return HandMeasurement(
+            float(measured["time_ns"]) * 1e-9,
+            measured["position"],
+            measured["velocity"],
+            measured["torque"],
+        )
+
+    def drive(
+        self,
+        goal: NDArray[np.float64],
+        torque_limit: NDArray[np.float64],
+        enabled: NDArray[np.bool_],
+    ) -> None:
+        """Tell the world's servos; they act from its next step on."""
+        self._world.write("driven", goal=goal, torque_limit=torque_limit, enabled=enabled.astype(np.float64))
+
+    def _replaced(self) -> bool:
+        try:
+            return os.stat(self._path).st_ino != self._file
+        except FileNotFoundError:
+            return False  # the world is gone; its last state stays
+
+
+def wait_for_world(path: Path, stopped: Callable[[], bool], say: Callable[[str], None]) -> bool:
+    """Wait until there is the file of a world; says so once.
+
+    Returns:
+        Whether there is one; False when `stopped`.
+    """
+    told = False
+    while not stopped():
+        try:
+            SharedWorld.open(path)
+        except SharedWorldError as error:
+            if not told:
+                say(f"servo bus: waiting for the world ({error})")
+            told = True
+            time.sleep(_LOOK_EVERY)
+        else:
+            return True
+    return False
