@@ -2,7 +2,7 @@ import struct
 
 import pytest
 
-from soft_flow_sim.servo_bus.control_table import Refused
+from soft_flow_sim.servo_bus.control_table import ControlTable, Refused
 from soft_flow_sim.servo_bus.control_table import Register as Reg
 from soft_flow_sim.servo_bus.packet import ALERT, StatusError
 from soft_flow_sim.servo_bus.servo import REBOOT_TIME, Servo
@@ -20,7 +20,11 @@ class Bench:
         self.servo = Servo(model, 5, 3, lambda: self.now)
         self.servo.place(position)
         self.position = position
-        self.table = self.servo.table
+
+    @property
+    def table(self) -> ControlTable:
+        self.servo.read(0, 2)  # measurements are written into the table when it is read
+        return self.servo.table
 
     def write(self, register: Reg, value: int, size: int = 1) -> None:
         self.servo.write(register, value.to_bytes(size, "little", signed=value < 0))

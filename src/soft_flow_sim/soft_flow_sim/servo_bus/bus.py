@@ -2,14 +2,22 @@
 
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from soft_flow_sim.servo_bus.control_table import Refused
-from soft_flow_sim.servo_bus.control_table import Register as Reg
 from soft_flow_sim.servo_bus.hand_servos import HandServos
 from soft_flow_sim.servo_bus.packet import BROADCAST_ID, Instruction, Packet, StatusError, fast_status, status
 from soft_flow_sim.servo_bus.servo import Servo
 
-_ANSWERS_READS, _ANSWERS_ALL = 1, 2  # status return level
+_READS = frozenset(
+    {
+        Instruction.PING,
+        Instruction.READ,
+        Instruction.SYNC_READ,
+        Instruction.FAST_SYNC_READ,
+        Instruction.BULK_READ,
+    }
+)
 _CLEAR_TURNS = b"\x01\x44\x58\x4c\x22"
 
 
@@ -37,7 +45,7 @@ class Bus:
         }
         self._of_one: dict[int, Callable[[Servo, bytes], bytes]] = {
             Instruction.PING: lambda servo, _: servo.identity(),
-            Instruction.READ: lambda servo, parameters: servo.table.read(*_range(parameters)),
+            Instruction.READ: lambda servo, parameters: servo.read(*_range(parameters)),
             Instruction.WRITE: _write,
             Instruction.REG_WRITE: _register,
             Instruction.ACTION: _action,
@@ -59,8 +67,8 @@ class Bus:
                 answer = b"".join(self._single(servo, packet) for servo in self._addressed(packet.servo_id))
         except Refused:
             answer = b""  # a request to many that makes no sense is nobody's to answer
-        if not _reads_only(packet.instruction):
-            self._hand.refresh()
+        if packet.instruction not in _READS:
+            self._hand.obey()
         return answer
 
     def _addressed(self, servo_id: int) -> list[Servo]:
@@ -75,7 +83,6 @@ class Bus:
         if broadcast and (instruction == Instruction.READ or not packet.intact):
             return b""
         servo_id, error, data = servo.servo_id, StatusError.NONE, b""
-        level = servo.table[Reg.STATUS_RETURN_LEVEL]
         action = self._of_one.get(instruction)
         try:
             if not packet.intact:
@@ -87,8 +94,8 @@ class Bus:
             error = refused.error
         if instruction == Instruction.PING:
             return self._answer(servo, servo_id, error, data)
-        needed = _ANSWERS_READS if instruction == Instruction.READ else _ANSWERS_ALL
-        if broadcast or level < needed:
+        answers = servo.answers_reads if instruction == Instruction.READ else servo.answers_all
+        if broadcast or not answers:
             return b""
         return self._answer(servo, servo_id, error, data)
 
@@ -105,11 +112,7 @@ class Bus:
         servos = {servo.servo_id: servo for servo in self._hand.servos}
         for servo_id in ids:
             servo = servos.get(servo_id)
-            if servo is not None and (
-                servo.starting or servo.table[Reg.STATUS_RETURN_LEVEL] < _ANSWERS_READS
-            ):
-                servo = None
-            yield servo_id, servo
+            yield servo_id, None if servo is None or servo.starting or not servo.answers_reads else servo
 
     def _sync_read(self, parameters: bytes) -> bytes:
         address, length = _range(parameters[:4])
@@ -121,7 +124,7 @@ class Bus:
 
     def _read_answer(self, servo: Servo, address: int, length: int) -> bytes:
         try:
-            return self._answer(servo, servo.servo_id, StatusError.NONE, servo.table.read(address, length))
+            return self._answer(servo, servo.servo_id, StatusError.NONE, servo.read(address, length))
         except Refused as refused:
             return self._answer(servo, servo.servo_id, refused.error, b"")
 
@@ -132,15 +135,15 @@ class Bus:
         for servo_id, servo in self._listening(parameters[4:]):
             if servo is None or servo_id in self.dropped:
                 return b""
-            parts.append((servo_id, servo.error(), servo.table.read(address, length)))
+            parts.append((servo_id, servo.error(), servo.read(address, length)))
             self.delay = max(self.delay, servo.return_delay)
         return fast_status(parts)
 
     def _sync_write(self, parameters: bytes) -> bytes:
         address, length = _range(parameters[:4])
-        step = length + 1
+        step, servos = length + 1, {servo.servo_id: servo for servo in self._hand.servos}
         for at in range(4, len(parameters) - length, step):
-            self._write_quietly(parameters[at], address, parameters[at + 1 : at + step])
+            _write_quietly(servos.get(parameters[at]), address, parameters[at + 1 : at + step])
         return b""
 
     def _bulk_read(self, parameters: bytes) -> bytes:
@@ -157,29 +160,19 @@ class Bus:
         )
 
     def _bulk_write(self, parameters: bytes) -> bytes:
+        servos = {servo.servo_id: servo for servo in self._hand.servos}
         while len(parameters) >= 5:
             servo_id, address, length = struct.unpack_from("<BHH", parameters)
-            self._write_quietly(servo_id, address, parameters[5 : 5 + length])
+            _write_quietly(servos.get(servo_id), address, parameters[5 : 5 + length])
             parameters = parameters[5 + length :]
         return b""
 
-    def _write_quietly(self, servo_id: int, address: int, data: bytes) -> None:
-        """Writes to many are not answered, so what is refused is only not done."""
-        for servo in self._addressed(servo_id):
-            try:
-                servo.write(address, data)
-            except Refused:
-                continue
 
-
-def _reads_only(instruction: int) -> bool:
-    return instruction in (
-        Instruction.PING,
-        Instruction.READ,
-        Instruction.SYNC_READ,
-        Instruction.FAST_SYNC_READ,
-        Instruction.BULK_READ,
-    )
+def _write_quietly(servo: Servo | None, address: int, data: bytes) -> None:
+    """Writes to many are not answered, so what is refused is only not done."""
+    if servo is not None and not servo.starting:
+        with suppress(Refused):
+            servo.write(address, data)
 
 
 def _range(parameters: bytes) -> tuple[int, int]:

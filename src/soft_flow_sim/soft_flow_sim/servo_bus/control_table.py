@@ -158,12 +158,11 @@ class ControlTable:
         Raises:
             Refused: there is no item in it, or it goes beyond the table.
         """
-        end = address + length
-        if address not in self._defined and self._defined.isdisjoint(range(address, end)):
-            raise Refused(StatusError.ACCESS)
         if length < 1:
             raise Refused(StatusError.DATA_LENGTH)
-        if end > self._extent:
+        end = address + length
+        nothing = address not in self._defined and self._defined.isdisjoint(range(address, end))
+        if nothing or end > self._extent:
             raise Refused(StatusError.ACCESS)
         return bytes(self.bytes[address:end])
 

@@ -27,6 +27,9 @@ class HandServos:
             Servo(model, motor, baud_rate, clock)
             for model, motor in zip(gearing.models, gearing.motor_ids, strict=True)
         ]
+        self._drives = [servo.drive for servo in self.servos]
+        self._pulses_of_joint = gearing.ratio * PULSES_PER_RADIAN
+        self._load_of_torque = np.sign(gearing.ratio) / gearing.torque
         measurement = mechanics.measure()
         self._time = measurement.time
         pulses = np.rint(gearing.to_pulses(measurement.position)).astype(int)
@@ -41,23 +44,27 @@ class HandServos:
     @property
     def travelling(self) -> bool:
         """Whether a goal changes without a request, so that `refresh` is due soon."""
-        return any(servo.drive.travelling for servo in self.servos)
+        return any(drive.travelling for drive in self._drives)
 
     def refresh(self) -> None:
-        """Measure the hand up to now, and pull on it as the servos are told."""
+        """Measure the hand up to now, and pull on it as the servos were told."""
         gearing, measurement = self._gearing, self._mechanics.measure()
         dt, self._time = max(measurement.time - self._time, 0.0), measurement.time
         pulses = np.rint(gearing.to_pulses(measurement.position)).astype(int).tolist()
-        velocity = (gearing.ratio * PULSES_PER_RADIAN * measurement.velocity).tolist()
-        load = np.clip(np.sign(gearing.ratio) * measurement.torque / gearing.torque, -1.0, 1.0).tolist()
-        for servo, *measured in zip(self.servos, pulses, velocity, load, strict=True):
-            servo.observe(measured[0], measured[1], measured[2], dt)
+        velocity = (self._pulses_of_joint * measurement.velocity).tolist()
+        load = np.clip(self._load_of_torque * measurement.torque, -1.0, 1.0).tolist()
+        for servo, at, speed, pull in zip(self.servos, pulses, velocity, load, strict=True):
+            servo.observe(at, speed, pull, dt)
+        self._drive()
+
+    def obey(self) -> None:
+        """Pull as the servos are told now."""
+        for servo in self.servos:
+            servo.obey()
         self._drive()
 
     def _drive(self) -> None:
-        drives = [servo.drive for servo in self.servos]
-        goal = self._gearing.to_joints(np.array([drive.goal for drive in drives]))
-        share = np.array([drive.share for drive in drives])
-        self._mechanics.drive(
-            goal, share * self._gearing.torque, np.array([drive.enabled for drive in drives])
-        )
+        goal, share, enabled = np.array(
+            [(drive.goal, drive.share, drive.enabled) for drive in self._drives], np.float64
+        ).T
+        self._mechanics.drive(self._gearing.to_joints(goal), share * self._gearing.torque, enabled > 0)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from soft_flow_sim.servo_bus.control_table import ControlTable, Item, Refused
 from soft_flow_sim.servo_bus.control_table import Register as Reg
 from soft_flow_sim.servo_bus.packet import ALERT, StatusError
-from soft_flow_sim.servo_bus.servo_drive import VELOCITY_UNIT, ServoDrive
+from soft_flow_sim.servo_bus.servo_drive import FULL_PWM, VELOCITY_UNIT, ServoDrive
 from soft_flow_sim.servo_bus.servo_model import PULSES_PER_TURN, OperatingMode, ServoModel
 
 REBOOT_TIME = 0.34  # s without an answer; measured on an XC330 by orca_core's authors
@@ -15,7 +15,9 @@ _VOLTAGE = 120  # 0.1 V
 _OVERHEATING, _OVERLOAD = 0x04, 0x20  # hardware error status
 _REVERSED = 0x01  # drive mode
 _IN_POSITION = 20  # pulses
+_ANSWERS_READS, _ANSWERS_ALL = 1, 2  # status return level
 _MEASURED = struct.Struct("<HBBhhiiiiHB")  # items from REALTIME_TICK on
+_FIRST_MEASURED = int(Reg.REALTIME_TICK)
 # What a change of the operating mode puts back to its initial value, besides the goal position.
 _OF_A_MODE = (
     Reg.VELOCITY_I_GAIN,
@@ -40,6 +42,14 @@ class Servo:
         servo_id: its id.
         baud_rate: index of the bus speed in the maker's table.
         clock: steady time, s.
+
+    Attributes:
+        servo_id: what it answers to.
+        answers_reads: whether it answers requests for its values.
+        answers_all: whether it answers all requests.
+        return_delay: s that it waits before it answers.
+        temperature: degrees Celsius.
+        drive: its motor.
     """
 
     def __init__(self, model: ServoModel, servo_id: int, baud_rate: int, clock: Callable[[], float]) -> None:
@@ -52,6 +62,7 @@ class Servo:
         self._answers_at = 0.0
         self._registered: tuple[int, bytes] | None = None
         self._position = 0  # of the motor, pulses
+        self._velocity = self._load = 0.0
         self._turns = 0  # pulses of whole turns that it has forgotten in a restart
         self._start()
 
@@ -68,29 +79,40 @@ class Servo:
         self._hold()
 
     def _hold(self) -> None:
+        self._configure()
         self.drive.hold(self._position)
         self.table[Reg.GOAL_POSITION] = self._shown(self._position)
+        self._goal = self._position
+
+    def _configure(self) -> None:
+        """Take over what the control table says; due after every change of it."""
+        table = self.table
+        self.servo_id = table[Reg.ID]
+        self.answers_reads = table[Reg.STATUS_RETURN_LEVEL] >= _ANSWERS_READS
+        self.answers_all = table[Reg.STATUS_RETURN_LEVEL] >= _ANSWERS_ALL
+        self.return_delay = table[Reg.RETURN_DELAY_TIME] * 2e-6
+        self._sign = -1 if table[Reg.DRIVE_MODE] & _REVERSED else 1
+        self._offset = table[Reg.HOMING_OFFSET]
+        self._hottest = table[Reg.TEMPERATURE_LIMIT]
+        self._slowest = table[Reg.MOVING_THRESHOLD]
+        self._goal = self._meant(table[Reg.GOAL_POSITION])
+        self._alert = ALERT if table[Reg.HARDWARE_ERROR_STATUS] else 0
+        self.drive.configure()
 
     # Positions: those of the motor never jump; those of the table are turned and shifted as it says.
 
     def _shown(self, position: float) -> int:
-        turned = position - self._turns
-        return round(-turned if self._reversed else turned) + self.table[Reg.HOMING_OFFSET]
+        return round(self._sign * (position - self._turns)) + self._offset
 
     def _meant(self, shown: int) -> int:
-        turned = shown - self.table[Reg.HOMING_OFFSET]
-        return (-turned if self._reversed else turned) + self._turns
-
-    @property
-    def _reversed(self) -> bool:
-        return bool(self.table[Reg.DRIVE_MODE] & _REVERSED)
+        return self._sign * (shown - self._offset) + self._turns
 
     # Time
 
     @property
     def starting(self) -> bool:
         """Whether it is busy with its restart, deaf and mute."""
-        return self._clock() < self._answers_at
+        return self._answers_at > 0 and self._clock() < self._answers_at
 
     def place(self, position: int) -> None:
         """Say where the motor is, before anything else; pulses."""
@@ -106,28 +128,32 @@ class Servo:
             load: share of its largest torque that the motor uses, -1 to 1.
             dt: s.
         """
-        table = self.table
-        self._position = position
-        if self.temperature > table[Reg.TEMPERATURE_LIMIT]:
+        self._position, self._velocity, self._load = position, velocity, load
+        if self.temperature > self._hottest:
             self._latch(_OVERHEATING)
-        drive, sign = self.drive, -1 if self._reversed else 1
-        drive.advance(self._meant(table[Reg.GOAL_POSITION]), position, dt)
-        speed = round(sign * velocity / VELOCITY_UNIT)
-        moving = abs(speed) > table[Reg.MOVING_THRESHOLD]
-        on_the_way = drive.profile.velocity != 0
-        arrived = abs(self._meant(table[Reg.GOAL_POSITION]) - position) <= _IN_POSITION
+        self.drive.advance(self._goal, position, dt)
+
+    def obey(self) -> None:
+        """Pull as the control table says now, without time passing."""
+        self.drive.advance(self._goal, self._position, 0.0)
+
+    def _show(self) -> None:
+        """Write what is measured into the control table."""
+        profile, sign, position = self.drive.profile, self._sign, self._position
+        speed = round(sign * self._velocity / VELOCITY_UNIT)
+        arrived = abs(self._goal - position) <= _IN_POSITION
         _MEASURED.pack_into(
-            table.bytes,
-            Reg.REALTIME_TICK,
+            self.table.bytes,
+            _FIRST_MEASURED,
             int(self._clock() * 1000) & 0x7FFF,
-            moving,
-            arrived | on_the_way << 1,
-            round(sign * 885 * load),
-            round(sign * self.model.full_load * load),
+            abs(speed) > self._slowest,
+            arrived | (profile.velocity != 0) << 1,
+            round(sign * FULL_PWM * self._load),
+            round(sign * self.model.full_load * self._load),
             speed,
             self._shown(position),
-            round(sign * drive.profile.velocity / VELOCITY_UNIT),
-            self._shown(drive.profile.position),
+            round(sign * profile.velocity / VELOCITY_UNIT),
+            self._shown(profile.position),
             _VOLTAGE,
             self.temperature,
         )
@@ -139,10 +165,13 @@ class Servo:
         self._latch(_OVERLOAD)
 
     def _latch(self, error: int) -> None:
-        errors = self.table[Reg.HARDWARE_ERROR_STATUS] | error
-        self.table[Reg.HARDWARE_ERROR_STATUS] = errors
+        errors = self.table[Reg.HARDWARE_ERROR_STATUS]
+        if errors & error:
+            return
+        self.table[Reg.HARDWARE_ERROR_STATUS] = errors | error
         if self._shut_down:
             self.table[Reg.TORQUE_ENABLE] = 0
+        self._configure()
 
     @property
     def _shut_down(self) -> bool:
@@ -150,19 +179,18 @@ class Servo:
 
     # Requests
 
-    @property
-    def servo_id(self) -> int:
-        """The id that it answers to."""
-        return self.table[Reg.ID]
-
-    @property
-    def return_delay(self) -> float:
-        """Seconds that it waits before it answers."""
-        return self.table[Reg.RETURN_DELAY_TIME] * 2e-6
-
     def error(self, error: StatusError = StatusError.NONE) -> int:
         """The error byte of an answer."""
-        return error | (ALERT if self.table[Reg.HARDWARE_ERROR_STATUS] else 0)
+        return error | self._alert
+
+    def read(self, address: int, length: int) -> bytes:
+        """The bytes of a range of the control table, as of the last `observe`.
+
+        Raises:
+            Refused: there is nothing to read.
+        """
+        self._show()
+        return self.table.read(address, length)
 
     def identity(self) -> bytes:
         """What it answers to a ping."""
@@ -214,14 +242,14 @@ class Servo:
         Raises:
             Refused: the motor moves.
         """
-        if self.table[Reg.MOVING]:
+        if abs(self._velocity) > self._slowest * VELOCITY_UNIT:
             raise Refused(StatusError.RESULT_FAIL)
         self._turns = self._position // PULSES_PER_TURN * PULSES_PER_TURN
         self._hold()
 
     def _check(self, item: Item, value: int) -> None:
         table = self.table
-        if item.in_eeprom and table[Reg.TORQUE_ENABLE]:
+        if item.in_eeprom and self.drive.enabled:
             raise Refused(StatusError.ACCESS)
         match item.register:
             case Reg.OPERATING_MODE:
@@ -241,16 +269,20 @@ class Servo:
             raise Refused(StatusError.DATA_LIMIT)
 
     def _apply(self, item: Item, value: int) -> None:
-        table = self.table
-        if item.register == Reg.TORQUE_ENABLE:
+        table, register = self.table, item.register
+        if register == Reg.TORQUE_ENABLE:
             if value and self._shut_down:
                 return  # it says yes and stays without torque until it is restarted
             if value and not table[Reg.TORQUE_ENABLE]:
                 self._hold()
-        table[item.register] = value
-        if item.register == Reg.OPERATING_MODE:
-            for register in _OF_A_MODE:
-                table.reset(register)
+        table[register] = value
+        if register == Reg.GOAL_POSITION:  # the one that is written all the time
+            self._goal = self._meant(value)
+            return
+        self._configure()
+        if register == Reg.OPERATING_MODE:
+            for other in _OF_A_MODE:
+                table.reset(other)
             self._reset_goals()
-        elif item.register in (Reg.DRIVE_MODE, Reg.HOMING_OFFSET):
+        elif register in (Reg.DRIVE_MODE, Reg.HOMING_OFFSET):
             self._hold()
