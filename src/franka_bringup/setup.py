@@ -21,6 +21,8 @@ setup(
     entry_points={
         "console_scripts": [
             "fci_bridge_node = soft_flow_franka_bringup.fci_bridge_node:main",
+            "robot_description_node = soft_flow_franka_bringup.robot_description_node:main",
+            "command_relay_node = soft_flow_franka_bringup.command_relay_node:main",
         ],
     },
 )
