@@ -306,6 +306,12 @@ class CommandArbiterNode(Node):
         values = {"armed": arbiter.armed, "latency_s": round(self._latency_s, 4), **arbiter.counts, **refused}
         return diagnostic_status(self, level, text, values)
 
+    def destroy_node(self) -> None:
+        """Take the action away, then the node."""
+        if self._start is not None:
+            self._start.destroy()
+        super().destroy_node()
+
 
 def main() -> None:
     """Run the node."""

@@ -63,6 +63,12 @@ class EpisodeRecorderNode(EpisodeEndpointsNode):
             on_policy,
         )
 
+    def destroy_node(self) -> None:
+        """Let go of the action, then of the node."""
+        if self._to_start is not None:
+            self._to_start.destroy()
+        super().destroy_node()
+
     def episode_over(self, line: EpisodeLine) -> None:
         """What a subclass does when an episode was kept or dropped."""
 

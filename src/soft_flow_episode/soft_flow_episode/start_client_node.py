@@ -22,6 +22,10 @@ class StartClient:
         """Whether the arbiter offers the action."""
         return bool(self._client.server_is_ready())
 
+    def destroy(self) -> None:
+        """Let go of the action."""
+        self._client.destroy()
+
     def go(self, then: Callable[[bool, str], None]) -> None:
         """Drive; `then` gets whether the robot is there, and what was said."""
 

@@ -1,3 +1,4 @@
+import gc
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,7 @@ def message_folder() -> Path:
 @pytest.fixture
 def graph() -> Iterator[Graph]:
     """A ROS context in a domain of its own, so that tests run side by side."""
+    gc.collect()  # actions keep nodes in reference cycles: those of an earlier test would speak to this one
     with domain_id() as domain:
         graph = Graph(domain)
         yield graph

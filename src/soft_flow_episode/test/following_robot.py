@@ -19,12 +19,12 @@ from soft_flow_msgs.msg import DriverState, Observation
 
 
 class FollowingRobot(Node):
-    """Observes; `blocked` stays where it is; `ready` is what its drivers say of themselves."""
+    """Observes; `blocked` stays where it is; `say` is what its drivers say of themselves."""
 
     def __init__(self, context: Context, specification: TaskSpecification, pose: Pose) -> None:
         super().__init__("following_robot", context=context)
         self.specification, self.pose, self.hand = specification, pose, None
-        self.blocked = False
+        self.blocked = self.paced = False
         self.targets: list[Pose] = []
         self._stamp_ns = 20 * specification.dt_ns
         self._commands: dict[str, int] = {}
@@ -65,4 +65,17 @@ class FollowingRobot(Node):
         if self._commands == {"arm": self._stamp_ns, "hand": self._stamp_ns}:
             self._stamp_ns += self.specification.dt_ns
             self._commands = {}
+            if not self.paced:
+                self.observe()
+
+    def keep_time(self) -> None:
+        """From now on observe every tick when the clock has come to it, as a real robot does."""
+        dt = self.specification.dt_ns
+        self._stamp_ns = self.get_clock().now().nanoseconds // dt * dt
+        self.paced, self._seen_ns = True, 0
+        self.create_timer(0.002, self._observe_due)
+
+    def _observe_due(self) -> None:
+        if self._seen_ns < self._stamp_ns <= self.get_clock().now().nanoseconds:
+            self._seen_ns = self._stamp_ns
             self.observe()

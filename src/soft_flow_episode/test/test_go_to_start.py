@@ -1,5 +1,6 @@
 """The action arbiter/go_to_start, and episodes of a robot that has to be driven there."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,10 @@ class Cell:
 
 
 @pytest.fixture
-def cell(graph: Graph, tmp_path: Path, specification: TaskSpecification) -> Cell:
-    return Cell(graph, tmp_path, specification)
+def cell(graph: Graph, tmp_path: Path, specification: TaskSpecification) -> Iterator[Cell]:
+    cell = Cell(graph, tmp_path, specification)
+    yield cell
+    cell.client.destroy()  # or the robot would live on, and speak to the next test
 
 
 def test_it_drives_to_the_start_and_tells_how_far_it_is(cell: Cell) -> None:
@@ -125,9 +128,7 @@ def test_an_episode_of_hardware_begins_at_the_start_and_is_judged_by_hand(cell: 
     node = graph.add(EpisodeNode(graph.context, overrides(output=str(tmp_path / "out"), **values)))
     states: list[EpisodeState] = []
     node.create_subscription(EpisodeState, topics.EPISODE_STATE, states.append, topics.STATE)
-    # The fake robot keeps its own time, which here begins where the node's clock is.
-    dt = cell.robot.specification.dt_ns
-    cell.robot._stamp_ns = node.get_clock().now().nanoseconds // dt * dt - 60 * dt
+    cell.robot.keep_time()
     cell.ready()
     start_episode(graph, seed=5)
     graph.spin_until(lambda: bool(states) and states[-1].state == EpisodeState.RUNNING, limit_s=60)

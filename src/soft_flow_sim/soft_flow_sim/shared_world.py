@@ -5,6 +5,7 @@ told; the simulator node reads the state to render it. Each part of the file has
 meets a writer half-way reads again (a sequence lock: odd while it is written).
 """
 
+import hashlib
 import json
 import os
 import time
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from soft_flow_contract.errors import ContractError
 
+_MEMORY = Path("/dev/shm")
 _MAGIC = 0x50F7_F10E_0001
 _ARM_JOINTS = 7
 _LONGEST_REPORT = 8192  # bytes of JSON
@@ -80,14 +82,23 @@ class SharedWorld:
     def create(
         cls, path: Path, joints: int, positions: int = 0, equalities: int = 0, mocap: int = 0
     ) -> "SharedWorld":
-        """Make the file anew, all zeros; a file that is there is replaced, not changed."""
+        """Make the file anew, all zeros; a file that is there is replaced, not changed.
+
+        Its bytes lie in memory (`path` is a link): a disk that writes them back would hold up the world.
+        """
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_name(path.name + f".{os.getpid()}")
+        if _MEMORY.is_dir():
+            name = hashlib.sha256(str(path.absolute()).encode()).hexdigest()[:16]
+            store = _MEMORY / f"soft_flow_world_{name}_{os.getpid()}"
+            fresh.unlink(missing_ok=True)
+            fresh.symlink_to(store)
         data = np.memmap(fresh, _layout(joints, positions, equalities, mocap), "w+", shape=())
         header = data["header"]
         header["joints"], header["positions"] = joints, positions
         header["equalities"], header["mocap"] = equalities, mocap
         header["magic"] = _MAGIC
+        path.resolve().unlink(missing_ok=True)  # what an earlier world left in memory
         os.replace(fresh, path)
         return cls(path, data)
 
@@ -114,6 +125,11 @@ class SharedWorld:
         if path.stat().st_size < layout.itemsize:
             raise SharedWorldError(f"{path}: is cut off; start the simulated world again")
         return cls(path, np.memmap(path, layout, "r+", shape=()))
+
+    def remove(self) -> None:
+        """Take the file away; whoever has it open keeps what it shows."""
+        self.path.resolve().unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
 
     def write(self, record: str, **fields: NDArray[np.float64] | int) -> None:
         """Write fields of a record that this process alone writes."""

@@ -74,6 +74,7 @@ def _run(options: argparse.Namespace) -> None:
         finally:
             control.close()
             server.cleanup()
+            shared.remove()
 
 
 def main() -> None:
