@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from soft_flow_contract.errors import ContractError
-from soft_flow_contract.robot_cell import RobotCell
+from soft_flow_contract.robot_cell import RobotCell, resolve
 from soft_flow_contract.task_specification import TaskSpecification
 from soft_flow_sim.control_socket import ControlServer
 from soft_flow_sim.domain_parameters import DOMAINS
@@ -18,6 +18,7 @@ from soft_flow_sim.driven_robot import JOINTS
 from soft_flow_sim.protocol.fci_server import FciServer
 from soft_flow_sim.protocol.world_loop import DrivenWorld, WorldLoop
 from soft_flow_sim.scissors_task import ScissorsTask
+from soft_flow_sim.servo_bus.factory_calibration import write_factory_calibration
 from soft_flow_sim.shared_world import SharedWorld
 
 WORLD_FILE, CONTROL_SOCKET = "world", "world.control"
@@ -44,6 +45,9 @@ def _run(options: argparse.Namespace) -> None:
     cell = RobotCell.load(options.robot_file)
     specification = TaskSpecification.load(options.task_file)
     folder = Path(options.folder).expanduser()
+    if cell.hand.calibration:
+        calibration = resolve(cell.hand.calibration, options.robot_file)
+        write_factory_calibration(calibration, cell.hand.version, cell.hand.model)
     task = ScissorsTask(specification, DOMAINS[options.domain], render=False, driven=True)
     task.reset(0)
     world = DrivenWorld(task)
