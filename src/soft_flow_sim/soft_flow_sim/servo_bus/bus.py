@@ -16,6 +16,7 @@ _READS = frozenset(
         Instruction.SYNC_READ,
         Instruction.FAST_SYNC_READ,
         Instruction.BULK_READ,
+        Instruction.FAST_BULK_READ,
     }
 )
 _CLEAR_TURNS = b"\x01\x44\x58\x4c\x22"
@@ -42,6 +43,7 @@ class Bus:
             Instruction.SYNC_WRITE: self._sync_write,
             Instruction.BULK_READ: self._bulk_read,
             Instruction.BULK_WRITE: self._bulk_write,
+            Instruction.FAST_BULK_READ: self._fast_bulk_read,
         }
         self._of_one: dict[int, Callable[[Servo, bytes], bytes]] = {
             Instruction.PING: lambda servo, _: servo.identity(),
@@ -129,13 +131,18 @@ class Bus:
             return self._answer(servo, servo.servo_id, refused.error, b"")
 
     def _fast_sync_read(self, parameters: bytes) -> bytes:
+        return self._fast_answer(dict.fromkeys(parameters[4:], _range(parameters[:4])))
+
+    def _fast_bulk_read(self, parameters: bytes) -> bytes:
+        return self._fast_answer(_ranges(parameters))
+
+    def _fast_answer(self, requests: dict[int, tuple[int, int]]) -> bytes:
         """One packet of all; a servo that is missing spoils it, so then there is none."""
-        address, length = _range(parameters[:4])
         parts = []
-        for servo_id, servo in self._listening(parameters[4:]):
+        for servo_id, servo in self._listening(bytes(requests)):
             if servo is None or servo_id in self.dropped:
                 return b""
-            parts.append((servo_id, servo.error(), servo.read(address, length)))
+            parts.append((servo_id, servo.error(), servo.read(*requests[servo_id])))
             self.delay = max(self.delay, servo.return_delay)
         return fast_status(parts)
 
@@ -147,12 +154,7 @@ class Bus:
         return b""
 
     def _bulk_read(self, parameters: bytes) -> bytes:
-        if len(parameters) % 5:
-            raise Refused(StatusError.DATA_LENGTH)
-        requests = {
-            servo_id: (address, length)
-            for servo_id, address, length in struct.iter_unpack("<BHH", parameters)
-        }
+        requests = _ranges(parameters)
         return b"".join(
             self._read_answer(servo, *requests[servo_id])
             for servo_id, servo in self._listening(bytes(requests))
@@ -185,6 +187,19 @@ def _range(parameters: bytes) -> tuple[int, int]:
         raise Refused(StatusError.DATA_LENGTH)
     address, length = struct.unpack("<HH", parameters)
     return address, length
+
+
+def _ranges(parameters: bytes) -> dict[int, tuple[int, int]]:
+    """Address and length by id, of a bulk read.
+
+    Raises:
+        Refused: that is something else.
+    """
+    if len(parameters) % 5:
+        raise Refused(StatusError.DATA_LENGTH)
+    return {
+        servo_id: (address, length) for servo_id, address, length in struct.iter_unpack("<BHH", parameters)
+    }
 
 
 def _place(parameters: bytes) -> tuple[int, bytes]:

@@ -18,7 +18,6 @@ from soft_flow_sim.servo_bus.hand_gearing import HandError, HandGearing
 from soft_flow_sim.servo_bus.hand_mechanics import HandMechanics
 from soft_flow_sim.servo_bus.hand_servos import HandServos
 from soft_flow_sim.servo_bus.pty_port import PtyPort
-from soft_flow_sim.servo_bus.shared_world_hand import SharedWorldHand, wait_for_world
 from soft_flow_sim.servo_bus.standalone_hand import StandaloneHand
 
 # Of the servos' table: index in it is what their baud rate register holds.
@@ -60,6 +59,9 @@ def _mechanics(world: str | None, gearing: HandGearing, stopped: Callable[[], bo
     """The hand that the servos move; None if told to stop before there was one."""
     if world is None:
         return StandaloneHand(gearing, time.monotonic)
+    # It imports MuJoCo, which a bus without a world need not wait for.
+    from soft_flow_sim.servo_bus.shared_world_hand import SharedWorldHand, wait_for_world
+
     if gearing.joint_names != SharedWorldHand.joint_names:
         raise HandError(f"the world's hand has other joints: {', '.join(SharedWorldHand.joint_names)}")
     path = Path(world).expanduser()

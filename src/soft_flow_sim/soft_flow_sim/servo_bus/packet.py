@@ -39,6 +39,7 @@ class Instruction(IntEnum):
     FAST_SYNC_READ = 0x8A
     BULK_READ = 0x92
     BULK_WRITE = 0x93
+    FAST_BULK_READ = 0x9A
 
 
 class StatusError(IntEnum):
@@ -94,13 +95,13 @@ def status(servo_id: int, error: int, data: bytes = b"") -> bytes:
 
 
 def fast_status(parts: Iterable[tuple[int, int, bytes]]) -> bytes:
-    """The bytes of the one answer of many servos to a fast sync read.
+    """The bytes of the one answer of many servos to a fast read.
 
     Every servo adds error, id, data and the checksum of all that came before. There is no stuffing: the
     client finds the parts by counting.
 
     Args:
-        parts: id, error and data of each servo; data of one length.
+        parts: id, error and data of each servo.
     """
     parts = list(parts)
     length = 1 + sum(4 + len(data) for _, _, data in parts)
