@@ -100,6 +100,13 @@ def test_beside_a_franka_ros2_that_runs_elsewhere_only_the_relay_starts() -> Non
     assert processes[0].respawn
 
 
+def test_a_franka_ros2_without_a_namespace_is_spoken_to_at_the_root() -> None:
+    values = {"start_franka_ros2": "false", "franka_namespace": ""}
+    rules = expand(LAUNCH, values, os.environ).processes[0].ros_arguments
+    assert f"{command_relay_node.CONTROLLER_TARGET_POSE}:=/target_pose" in rules
+    assert f"{command_relay_node.CONTROLLER_JOINT_STATES}:=/franka/joint_states" in rules
+
+
 def fake_share(folder: Path, package: str) -> Path:
     """An installed package, as far as the launch runner looks."""
     marker = folder / "share" / "ament_index" / "resource_index" / "packages" / package
