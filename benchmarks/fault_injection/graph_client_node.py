@@ -42,7 +42,7 @@ class GraphClient(Node):
                 DriverState, topic, lambda state, name=name: self._on_driver(name, state), topics.STATE
             )
         self.faults: list[tuple[str, str]] = []
-        self._services: dict[str, Any] = {}
+        self._callers: dict[str, Any] = {}
         self._executor = SingleThreadedExecutor(context=context)
         self._executor.add_node(self)
         self._thread = threading.Thread(target=self._spin, daemon=True)
@@ -83,9 +83,9 @@ class GraphClient(Node):
         Raises:
             CallError: nobody answers.
         """
-        if name not in self._services:
-            self._services[name] = self.create_client(kind, name)
-        client = self._services[name]
+        if name not in self._callers:
+            self._callers[name] = self.create_client(kind, name)
+        client = self._callers[name]
         self.wait_for(client.service_is_ready, f"service {name}", patience)
         future = client.call_async(request)
         self.wait_for(future.done, f"an answer of {name}", patience)

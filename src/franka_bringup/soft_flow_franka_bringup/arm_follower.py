@@ -14,6 +14,7 @@ from soft_flow_franka_bringup.joint_limits import LIMITS
 from soft_flow_franka_bringup.target_guard import CommandedPose, TargetGuard, TargetRefused
 
 SMOOTHING_TIME = 0.025  # s; shorter, and the torque could not change as fast as the fastest targets ask for
+_STANDS, _STANDS_ANGLE = 2e-4, 1e-3  # m and rad from the reference within which a target moves nothing
 STALE_AFTER = 0.05  # s without a new state
 _LONGEST_STEP = 0.02  # s by which the reference advances at most between two states
 _YIELD_AFTER = (
@@ -117,8 +118,10 @@ class ArmFollower:
                 self._refused += 1
                 self._last_refusal = str(refusal)
                 raise
+            translation, rotation = self._reference.lead.change_to(target)
+            moves = np.linalg.norm(translation) > _STANDS or np.linalg.norm(rotation) > _STANDS_ANGLE
             self._reference.lead_to(target)
-            self._machine.accepted(now)
+            self._machine.accepted(now, bool(moves))
             self._accepted += 1
             self._accepted_at = now
 

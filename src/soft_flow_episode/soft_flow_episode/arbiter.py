@@ -32,6 +32,7 @@ class Arbiter:
         approach: StartApproach | None = None,
         policy_watchdog: bool = True,
         observation_timeout: float = 0.0,
+        heartbeat_ticks: int = 2,
     ) -> None:
         """Start disarmed, with the emergency stop as `latch` remembers it.
 
@@ -39,10 +40,12 @@ class Arbiter:
             specification: limits and deadlines.
             latch: the emergency stop.
             approach: the way to the start; without it there is no mode START.
+            heartbeat_ticks: ticks after which a heartbeat of the policy is missing (real time).
             observation_timeout: s without an observation before it holds; 0: as the specification says.
             policy_watchdog: hold when the policy's heartbeat stays out (False shows that a test can fail).
         """
         self.approach, self._policy_watchdog = approach, policy_watchdog
+        self._heartbeat_limit_ns = heartbeat_ticks * specification.dt_ns
         self._limiter = ActionLimiter.from_specification(specification)
         self._dt_ns, self._phase_ns = specification.dt_ns, specification.phase_ns
         self._timeout_ns = round((observation_timeout or specification.timing.observation_timeout) * 1e9)
@@ -111,7 +114,7 @@ class Arbiter:
         self.mode, self.epoch, self.epoch_start_ns = mode, self.epoch + 1, start_ns
         self._player.begin(self.epoch, start_ns)
         self._anchor_due, self._missed_in_row = True, 0
-        # The first tick of the epoch counts as heard, so that a silent policy is noticed two ticks later.
+        # The tick before the epoch's first one counts as heard: its own heartbeat is on its way.
         self._heartbeat_ns = max(start_ns - self._dt_ns, 0)
 
     def emergency_stop(self, reason: str) -> None:
@@ -235,7 +238,7 @@ class Arbiter:
     def _policy_wish(self, stamp_ns: int, at_deadline: bool) -> Wish | None:
         if self._unhealthy_ns == stamp_ns:
             return hold_wish("the policy reports that it is not healthy", missed=True)
-        silent = stamp_ns - self._heartbeat_ns >= 2 * self._dt_ns
+        silent = stamp_ns - self._heartbeat_ns >= self._heartbeat_limit_ns
         if self._policy_watchdog and at_deadline and silent:
             return hold_wish("no policy heartbeat", missed=True)
         step = self._player.step(stamp_ns)

@@ -26,6 +26,12 @@ class ArbiterParameters:
     observation_timeout: float = parameter(
         0.0, "s without an observation before it holds (real time); 0: as the task says", 0.0, 1.0
     )
+    heartbeat_ticks: int = parameter(
+        2,
+        "ticks after which the policy's heartbeat is missing (real time); 1: it is due in every tick",
+        1,
+        20,
+    )
     policy_watchdog: bool = parameter(
         True, "hold when the policy's heartbeat stays out; False: to show that a test of it can fail"
     )

@@ -75,6 +75,7 @@ class CommandArbiterNode(Node):
             self._load_approach(),
             self.parameters.policy_watchdog,
             self.parameters.observation_timeout,
+            self.parameters.heartbeat_ticks,
         )
         self._max_age_ns = round(self._specification.timing.source_max_age * 1e9)
         self._pending_ns: int | None = None  # lockstep: the observation that waits for its command
