@@ -15,6 +15,7 @@ from soft_flow_franka_bringup.arm_state import ArmState
 from soft_flow_franka_bringup.flange_impedance import FlangeImpedance
 from soft_flow_franka_bringup.flange_reference import ReferenceSample
 from soft_flow_franka_bringup.joint_limits import LIMITS
+from soft_flow_franka_bringup.thread_priority import priority_kept, realtime_for_new_threads
 
 _POSTURE_DAMPING = 20.0  # N m s/rad of the motion that leaves the flange where it is
 _POSTURE_TORQUE = 3.0  # N m at most for it, so that an elbow far from home is not pulled there fast
@@ -87,7 +88,7 @@ class ArmConnection:
         realtime = (
             franky.RealtimeConfig.Enforce if arm.realtime == "enforce" else franky.RealtimeConfig.Ignore
         )
-        with _in_words(arm.address, "connecting"):
+        with _in_words(arm.address, "connecting"), priority_kept():
             connection = cls(franky.Robot(arm.address, realtime_config=realtime), arm)
         connection._prepare()
         return connection
@@ -152,7 +153,7 @@ class ArmConnection:
         self._require_able(state)
         limits, margin = LIMITS[self._arm.model], self._arm.joint_limit_margin
         self._pulls = False
-        with _in_words(self._arm.address, "starting the impedance control"):
+        with _in_words(self._arm.address, "starting the impedance control"), realtime_for_new_threads():
             self._tracker = franky.CartesianImpedanceTracker(
                 self._robot,
                 gains=self._gains(state),

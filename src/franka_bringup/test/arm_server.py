@@ -14,7 +14,7 @@ from typing import Any
 
 import mujoco
 import numpy as np
-from franky_sim import BaseSimulator
+from franky_sim import BaseRobot, BaseSimulator, RobotParameters
 from numpy.typing import NDArray
 
 from soft_flow_sim.franka_arm_model import ARM_JOINT_NAMES, FLANGE_OFFSET, build_franka_arm
@@ -43,10 +43,19 @@ class TorqueArm:
         self._data.ctrl[:7] = torque
 
 
+class ToolArm(FciArm):
+    """Someone has configured a tool in Desk: the end effector is not the flange until the client says so."""
+
+    def __init__(self, robot: TorqueArm) -> None:
+        weightless = RobotParameters(ee_mass=1e-6, ee_com=(0.0, 0.0, 0.0), ee_inertia=(0.0,) * 9)
+        BaseRobot.__init__(self, robot_parameters=weightless, has_gripper=False)
+        self._robot = robot  # type: ignore[assignment]
+
+
 class ArmWorld(BaseSimulator):
     """The arm as franky_sim steps it."""
 
-    def __init__(self, start: NDArray[np.float64]) -> None:
+    def __init__(self, start: NDArray[np.float64], with_tool: bool = False) -> None:
         super().__init__()
         spec = build_franka_arm()
         spec.option.timestep = 0.001
@@ -61,7 +70,8 @@ class ArmWorld(BaseSimulator):
         self._data = mujoco.MjData(self._model)
         self._data.qpos[:7] = start
         mujoco.mj_forward(self._model, self._data)
-        self.arm = FciArm(TorqueArm(self._model, self._data))  # type: ignore[arg-type]
+        kind = ToolArm if with_tool else FciArm
+        self.arm = kind(TorqueArm(self._model, self._data))  # type: ignore[arg-type]
 
     def _get_robots(self) -> list[FciArm]:
         return [self.arm]
@@ -122,9 +132,10 @@ def main() -> None:
     parser.add_argument("address")
     parser.add_argument("--speed", type=float, default=1.0)
     parser.add_argument("--start", type=float, nargs=7, default=HOME.tolist(), help="rad")
+    parser.add_argument("--tool", action="store_true", help="as if a Franka Hand were configured in Desk")
     parser.add_argument("--sent", default="")
     options = parser.parse_args()
-    world = ArmWorld(np.array(options.start))
+    world = ArmWorld(np.array(options.start), options.tool)
     fci = FciServer(world.arm, [options.address])
     server = ArmServer(world, fci, options.speed, bool(options.sent))
     signal.signal(signal.SIGTERM, lambda *_: setattr(server, "stopped", True))

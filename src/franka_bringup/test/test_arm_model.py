@@ -11,6 +11,7 @@ from soft_flow_contract.robot_cell import Payload
 from soft_flow_franka_bringup.arm_model import ArmModel, ArmModelError
 from soft_flow_franka_bringup.flange_impedance import FlangeImpedance, flange_inertia, flange_mobility
 from soft_flow_franka_bringup.joint_limits import FR3
+from soft_flow_franka_bringup.thread_priority import priority_kept
 from soft_flow_sim.inverse_kinematics import ArmInverseKinematics
 
 PAYLOAD = Payload(mass=1.12, center_of_mass=(-0.0012, -0.0021, 0.1374), inertia=(0.0086, 0.0084, 0.0017))
@@ -22,7 +23,9 @@ STIFFNESS = np.array([1200.0] * 3 + [60.0] * 3)
 @pytest.fixture(scope="module")
 def robot() -> Iterator[franky.Robot]:
     process = ArmProcess()
-    yield franky.Robot(process.address, realtime_config=franky.RealtimeConfig.Ignore)
+    with priority_kept():
+        robot = franky.Robot(process.address, realtime_config=franky.RealtimeConfig.Ignore)
+    yield robot
     process.kill()
 
 

@@ -1,9 +1,9 @@
 """A controller that is dead, away, busy, or of another kind."""
 
+import ctypes
+import os
 import socket
 import struct
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -91,6 +91,24 @@ def _poll_in_line(call: ControllerCall) -> ArmConnection | None:
         return None
 
 
+def test_connecting_and_driving_leave_the_calling_thread_without_real_time(
+    server: ArmProcess, tmp_path: Path
+) -> None:
+    connection = ArmConnection.open(cell_at(tmp_path, server.address).arm)
+    connection.start()
+    policies = os.sched_getscheduler(0), _policy_known_to_the_c_library()
+    connection.stop()
+    connection.close()
+    assert policies == (os.SCHED_OTHER, os.SCHED_OTHER)
+
+
+def _policy_known_to_the_c_library() -> int:
+    policy, priority = ctypes.c_int(), ctypes.c_int()
+    thread = ctypes.c_ulong(threading.get_ident())
+    ctypes.CDLL(None).pthread_getschedparam(thread, ctypes.byref(policy), ctypes.byref(priority))
+    return policy.value
+
+
 @pytest.fixture
 def panda_controller() -> Iterator[str]:
     """Answers as a controller of server version 5 does."""
@@ -122,24 +140,6 @@ def test_nobody_at_the_address_is_one_error_that_names_it(tmp_path: Path) -> Non
     address = free_address()
     with pytest.raises(ArmUnreachable, match=rf"{address}.*FCI"):
         ArmConnection.open(cell_at(tmp_path, address).arm)
-
-
-def run_node(robot_file: Path, *parameters: str) -> "subprocess.CompletedProcess[str]":
-    arguments = [f"robot_file:={robot_file}", "connect_timeout:=0.5", *parameters]
-    options = [word for argument in arguments for word in ("-p", argument)]
-    command = [sys.executable, "-m", "soft_flow_franka_bringup.fci_bridge_node", "--ros-args", *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
-
-
-def test_the_process_gives_up_on_an_arm_that_never_answers(tmp_path: Path) -> None:
-    result = run_node(write_cell(tmp_path, free_address()))
-    assert result.returncode == 1 and "gives up" in result.stderr and "FCI" in result.stderr
-
-
-def test_a_broken_cell_ends_the_process_with_one_error(tmp_path: Path) -> None:
-    result = run_node(write_cell(tmp_path, "127.0.0.1", max_sped=1.0))
-    assert result.returncode == 1 and "did you mean 'max_speed'?" in result.stderr
-    assert result.stderr.count("max_sped") == 1
 
 
 def test_without_a_connection_activation_fails(make_graph: MakeGraph) -> None:
