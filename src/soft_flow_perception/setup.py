@@ -16,10 +16,12 @@ setup(
     zip_safe=True,
     maintainer="SOFT-FLOW maintainers",
     maintainer_email="maintainers@soft-flow.dev",
-    description="Joins sensors into one observation a control tick.",
+    description="Reads and calibrates cameras, and joins sensors into one observation a control tick.",
     license="Apache-2.0",
     entry_points={
         "console_scripts": [
+            "camera_node = soft_flow_perception.camera_node:main",
+            "hand_eye_sampler_node = soft_flow_perception.hand_eye_sampler_node:main",
             "observation_node = soft_flow_perception.observation_node:main",
         ],
     },

@@ -1,0 +1,1 @@
+"""Calibrates cameras: intrinsics, and where they are mounted. Plain Python, no ROS."""

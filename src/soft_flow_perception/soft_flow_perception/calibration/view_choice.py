@@ -1,0 +1,73 @@
+"""Chooses, from a live picture, the views of the board that are worth keeping."""
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from soft_flow_perception.calibration.board_view import BoardView
+from soft_flow_perception.calibration.charuco_board import Board
+
+
+@dataclass
+class ViewChoice:
+    """Keeps a view if the board is sharp in it, held still, and elsewhere than in all kept ones.
+
+    Attributes:
+        board: what is shown.
+        size: width and height of the picture, pixels.
+        sharp: pixels that an edge may take at most.
+        still: pixels by which corners may move from one picture to the next.
+        new: how far the board's outline is from that of every kept view, on average, relative to the
+            picture's diagonal. A tilt moves it as well.
+        kept: the views that were kept.
+    """
+
+    board: Board
+    size: tuple[int, int]
+    sharp: float = 4.0
+    still: float = 1.5
+    new: float = 0.06
+    kept: list[BoardView] = field(default_factory=list)
+    _outlines: list[NDArray[np.float64]] = field(default_factory=list)
+    _last: BoardView | None = None
+
+    def offer(self, view: BoardView, width: float) -> str:
+        """Take the view if it is worth it; answers "" then, and else why not.
+
+        Args:
+            view: what the detector found.
+            width: of the edges, pixels (`edge_width`).
+        """
+        last, self._last = self._last, view
+        if not view.usable:
+            return f"{len(view.ids)} corners seen: show more of the board"
+        if width > self.sharp:
+            return f"not sharp (an edge takes {width:.1f} pixels): hold still, more light, adjust the focus"
+        if last is None or _motion(last, view) > self.still:
+            return "hold still"
+        outline = self._outline(view)
+        diagonal = float(np.hypot(*self.size))
+        if any(_distance(outline, other) < self.new * diagonal for other in self._outlines):
+            return "seen already: move or tilt the board"
+        self.kept.append(view)
+        self._outlines.append(outline)
+        return ""
+
+    def _outline(self, view: BoardView) -> NDArray[np.float64]:
+        """(4, 2) the board's corners in the picture, also those that it does not show."""
+        homography, _ = cv2.findHomography(view.points[:, :2], view.corners)
+        width, height = (length * 1e-3 for length in self.board.size)
+        corners = np.array([[0, 0], [width, 0], [width, height], [0, height]])
+        outline = cv2.perspectiveTransform(corners.reshape(-1, 1, 2), homography)
+        return np.asarray(outline, float).reshape(4, 2)
+
+
+def _motion(before: BoardView, now: BoardView) -> float:
+    _, first, second = np.intersect1d(before.ids, now.ids, return_indices=True)
+    return _distance(before.corners[first], now.corners[second]) if first.size else float("inf")
+
+
+def _distance(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    return float(np.mean(np.linalg.norm(first - second, axis=1)))
