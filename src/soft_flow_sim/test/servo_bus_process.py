@@ -11,12 +11,13 @@ from pathlib import Path
 import dynamixel_sdk
 import dynamixel_sdk.port_handler
 
-from soft_flow_sim.servo_bus.bus_server import BusServer, WireTime
+from soft_flow_sim.servo_bus.bus_server import BusServer
 from soft_flow_sim.servo_bus.faults import FaultClient
 from soft_flow_sim.servo_bus.hand_gearing import HandGearing
 from soft_flow_sim.servo_bus.hand_servos import HandServos
 from soft_flow_sim.servo_bus.pty_port import PtyPort
 from soft_flow_sim.servo_bus.standalone_hand import StandaloneHand
+from soft_flow_sim.servo_bus.wire_time import WireTime
 
 DEADLINE = 30.0  # s
 BAUD_RATE = 3_000_000
@@ -74,11 +75,12 @@ def running_bus(link: Path, *arguments: str) -> Iterator[BusProcess]:
 
 
 @contextmanager
-def served_bus(link: Path, gearing: HandGearing, wire: WireTime | None = None) -> Iterator[None]:
+def served_bus(link: Path, gearing: HandGearing, baud_rate: int | None = None) -> Iterator[None]:
     """A servo bus in a thread, which starts sooner."""
     ready, stop = threading.Event(), threading.Event()
     port = PtyPort(link)
     hand = HandServos(gearing, StandaloneHand(gearing, time.monotonic), 5, time.monotonic)
+    wire = None if baud_rate is None else WireTime(baud_rate, hand.time)
     server = BusServer(gearing, hand, port, wire)
     thread = threading.Thread(target=server.run, args=(ready.set, stop.is_set))
     thread.start()

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from servo_bus_process import DEADLINE, BusProcess, open_port, running_bus, served_bus
 
 from soft_flow_sim.control_socket import ControlError
-from soft_flow_sim.servo_bus.bus_server import WireTime
 from soft_flow_sim.servo_bus.control_table import Register as Reg
 from soft_flow_sim.servo_bus.faults import fault_socket, parse_fault
 from soft_flow_sim.servo_bus.hand_gearing import HandGearing
 from soft_flow_sim.servo_bus.line_faults import LineFaults
 from soft_flow_sim.servo_bus.packet import ALERT
 from soft_flow_sim.servo_bus.pty_port import PortError, PtyPort
+from soft_flow_sim.servo_bus.wire_time import WireTime
 from soft_flow_sim.shared_world import SharedWorld
 
 SDK = PacketHandler(2.0)
@@ -158,13 +158,38 @@ def test_noise_is_the_same_again_with_the_same_seed() -> None:
     assert line.carry(data) == data
 
 
-def test_a_wire_takes_ten_bits_a_byte() -> None:
-    assert WireTime(1_000_000).of(100) == pytest.approx(1e-3)
+class Waiting:
+    """A clock that only waiting moves, and a hand whose time runs at its pace."""
+
+    def __init__(self, pace: float) -> None:
+        self.now, self.pace = 0.0, pace
+        self.wire = WireTime(1_000_000, lambda: self.now * pace, lambda: self.now, self.sleep)
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def test_a_byte_takes_ten_bits_on_the_wire() -> None:
+    waiting = Waiting(pace=1.0)
+    waiting.wire.pass_time(100, delay=0.0002)
+    assert waiting.now == pytest.approx(0.0012)
+
+
+def test_the_wire_is_slow_where_the_world_is() -> None:
+    waiting = Waiting(pace=0.25)
+    waiting.wire.pass_time(100, delay=0.0)
+    assert waiting.now == pytest.approx(0.004, abs=0.0006)
+
+
+def test_a_world_that_stands_does_not_keep_servos_from_answering_in_time() -> None:
+    waiting = Waiting(pace=0.0)
+    waiting.wire.pass_time(100, delay=0.0)
+    assert waiting.now < 0.02
 
 
 def test_answers_that_take_their_time_on_the_wire_arrive(tmp_path: Path) -> None:
     gearing = HandGearing.load("v2", "orcahand-right")
-    with served_bus(tmp_path / "hand", gearing, WireTime(1_000_000)), open_port(tmp_path / "hand") as port:
+    with served_bus(tmp_path / "hand", gearing, 1_000_000), open_port(tmp_path / "hand") as port:
         assert SDK.ping(port, MOTOR) == (1220, COMM_SUCCESS, 0)
 
 

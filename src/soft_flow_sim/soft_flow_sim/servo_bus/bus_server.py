@@ -1,10 +1,8 @@
 """Serves a bus on a port, and takes faults beside it: one thread, asleep while there is nothing to do."""
 
 import select
-import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from soft_flow_sim.control_socket import ControlServer
@@ -28,25 +26,11 @@ from soft_flow_sim.servo_bus.line_faults import LineFaults
 from soft_flow_sim.servo_bus.packet import Instruction, Packet, PacketParser
 from soft_flow_sim.servo_bus.pty_port import PtyPort
 from soft_flow_sim.servo_bus.servo import Servo
+from soft_flow_sim.servo_bus.wire_time import WireTime
 
 _TRAVELLING = 0.005  # s between looks at the hand while a goal moves by itself
 _IDLE = 0.1  # s between them otherwise, and until a signal is heard
 _CUT_OFF = 0.02  # s without a byte, after which a packet that has begun will not end
-
-
-@dataclass(frozen=True)
-class WireTime:
-    """How long bytes take on the wire.
-
-    Attributes:
-        baud_rate: bits/s; a byte has 10.
-    """
-
-    baud_rate: int
-
-    def of(self, length: int) -> float:
-        """Seconds for so many bytes."""
-        return length * 10 / self.baud_rate
 
 
 class BusServer:
@@ -99,7 +83,7 @@ class BusServer:
             self._counted[_name(packet)] += 1
             answer = self._line.carry(self._bus.handle(packet))
             if self._wire is not None:
-                time.sleep(self._wire.of(received + len(answer)) + self._bus.delay)
+                self._wire.pass_time(received + len(answer), self._bus.delay)
                 received = 0
             if answer:
                 self._port.write(answer)

@@ -41,6 +41,10 @@ class HandServos:
         """The servo that answers to an id."""
         return next((servo for servo in self.servos if servo.servo_id == servo_id), None)
 
+    def time(self) -> float:
+        """The hand's time, s."""
+        return self._mechanics.measure().time
+
     @property
     def travelling(self) -> bool:
         """Whether a goal changes without a request, so that `refresh` is due soon."""

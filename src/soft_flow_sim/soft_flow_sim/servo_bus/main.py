@@ -13,12 +13,13 @@ from pathlib import Path
 
 from soft_flow_contract.errors import ContractError
 from soft_flow_contract.robot_cell import RobotCell, resolve
-from soft_flow_sim.servo_bus.bus_server import BusServer, WireTime
+from soft_flow_sim.servo_bus.bus_server import BusServer
 from soft_flow_sim.servo_bus.hand_gearing import HandError, HandGearing
 from soft_flow_sim.servo_bus.hand_mechanics import HandMechanics
 from soft_flow_sim.servo_bus.hand_servos import HandServos
 from soft_flow_sim.servo_bus.pty_port import PtyPort
 from soft_flow_sim.servo_bus.standalone_hand import StandaloneHand
+from soft_flow_sim.servo_bus.wire_time import WireTime
 
 # Of the servos' table: index in it is what their baud rate register holds.
 BAUD_RATES = (9600, 57_600, 115_200, 1_000_000, 2_000_000, 3_000_000, 4_000_000)
@@ -87,7 +88,9 @@ def _run(options: argparse.Namespace) -> None:
         if mechanics is None:
             return
         hand = HandServos(gearing, mechanics, BAUD_RATES.index(options.baud_rate), time.monotonic)
-        server = BusServer(gearing, hand, port, WireTime(options.baud_rate) if options.wire_time else None)
+        takes_time = options.wire_time or options.world is not None
+        wire = WireTime(options.baud_rate, hand.time) if takes_time else None
+        server = BusServer(gearing, hand, port, wire)
         what = f"{len(gearing.motor_ids)} servos of {options.hand_version} {options.hand_model}"
         server.run(lambda: print(f"servo bus: {what} at {link}", flush=True), lambda: stop)
     finally:
