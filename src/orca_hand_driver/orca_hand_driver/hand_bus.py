@@ -4,7 +4,7 @@ What orca_core does by itself and a driver must not is kept from it here: it loo
 and at other baud rates, jumps to a stale goal when torque comes on, and reports failed reads as old values.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -226,10 +226,13 @@ class HandBus:
                 hand.motor_client.reboot_motor(hand.config.joint_to_motor_map[joint])
             hand.motor_client.take_hardware_alerts()
 
-    def calibrate(self, force: bool, should_stop: ShouldStop, on_progress: OnProgress) -> bool:
-        """Drive every joint against its stops, and write the calibration; then connect anew.
+    def calibrate(
+        self, joints: Sequence[str], force: bool, should_stop: ShouldStop, on_progress: OnProgress
+    ) -> bool:
+        """Drive joints against their stops, and write the calibration; then connect anew.
 
         Args:
+            joints: which; empty: all.
             force: also the wrist, if it is calibrated already.
             should_stop: polled all the time; True ends it, with torque off.
             on_progress: orca_core's events, called in this thread.
@@ -245,7 +248,11 @@ class HandBus:
         with bus_errors("calibrating"):
             hand.set_max_current(hand.config.max_current)
             result = run_calibration(
-                hand, force_wrist=force, progress_callback=on_progress, should_stop=should_stop
+                hand,
+                force_wrist=force,
+                joints=list(joints) or None,
+                progress_callback=on_progress,
+                should_stop=should_stop,
             )
         self.close()
         self.open()

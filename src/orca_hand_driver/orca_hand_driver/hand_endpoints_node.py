@@ -98,7 +98,7 @@ class HandEndpointsNode(LifecycleNode):
     def tell_state(self, again: bool = False) -> None:
         """Publish the state if it is news, or `again`."""
         told = self.state_and_reason()
-        if told == self._told and not again:
+        if (told == self._told and not again) or not self.context.ok():
             return
         is_new, self._told = told != self._told, told
         message = DriverState(state=int(told[0]), reason=told[1])

@@ -1,7 +1,7 @@
 """What the hand is asked for now and then: torque, recovery, restart, calibration; in the bus's thread."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -34,14 +34,17 @@ class Bus(Protocol):
     def temperatures(self) -> NDArray[np.float64]: ...  # noqa: D102
     def faults(self) -> dict[str, str]: ...  # noqa: D102
     def reboot(self, joints: list[str]) -> None: ...  # noqa: D102
-    def calibrate(self, force: bool, should_stop: ShouldStop, on_progress: OnProgress) -> bool: ...  # noqa: D102
+    def calibrate(  # noqa: D102
+        self, joints: Sequence[str], force: bool, should_stop: ShouldStop, on_progress: OnProgress
+    ) -> bool: ...
 
 
 class HandOperations:
     """Each does what it is for, or raises HandRefused (it would not) or BusError (the bus is lost)."""
 
-    def __init__(self, bus: Bus, follower: HandFollower) -> None:
-        self._bus, self._follower = bus, follower
+    def __init__(self, bus: Bus, follower: HandFollower, calibration_joints: Sequence[str] = ()) -> None:
+        """Calibrate `calibration_joints` only, if there are any."""
+        self._bus, self._follower, self._calibration_joints = bus, follower, calibration_joints
         self.motor_faults: dict[str, str] = {}  # what motors have latched, by joint
 
     def activate(self) -> None:
@@ -123,7 +126,7 @@ class HandOperations:
 
     def _calibrated(self, force: bool, must_end: Callable[[], bool], on_progress: OnProgress) -> str:
         """Calibrate; why it failed, or empty."""
-        done = self._bus.calibrate(force, must_end, on_progress)
+        done = self._bus.calibrate(self._calibration_joints, force, must_end, on_progress)
         if done and self._bus.calibrated:
             self._bus.energize()
         self.observe()

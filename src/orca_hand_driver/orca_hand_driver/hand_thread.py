@@ -40,11 +40,19 @@ class ThreadEvents:
 
 @dataclass(frozen=True)
 class ThreadSettings:
-    """Cycles a second, seconds between looks at temperatures, and whether torque goes off at the end."""
+    """How the bus is run.
+
+    Attributes:
+        rate: cycles a second.
+        temperature_period: seconds between looks at the motors' temperatures.
+        release_at_exit: whether torque goes off at the end.
+        calibration_joints: those that a calibration drives; empty: all.
+    """
 
     rate: float = 100.0
     temperature_period: float = 1.0
     release_at_exit: bool = True
+    calibration_joints: tuple[str, ...] = ()
 
 
 class HandThread:
@@ -54,7 +62,7 @@ class HandThread:
         self, bus: Bus, follower: HandFollower, settings: ThreadSettings, events: ThreadEvents
     ) -> None:
         self._bus, self._follower, self._settings, self._events = bus, follower, settings, events
-        self.operations = HandOperations(bus, follower)
+        self.operations = HandOperations(bus, follower, settings.calibration_joints)
         self.timing = CycleTiming(settings.rate)
         self._requests: list[tuple[Callable[[], None], Future[str]]] = []
         self._lock = threading.Lock()

@@ -55,6 +55,14 @@ class OrcaHandNode(HandEndpointsNode):
     # Lifecycle. rclpy turns an exception in a transition into ERROR without a log line: log and return.
 
     def _start(self) -> None:
+        try:
+            self._bring_up()
+        except Exception:
+            if self.context.ok():
+                raise
+            # It was told to end in the middle of a transition, which could not be published any more.
+
+    def _bring_up(self) -> None:
         """Configure, then activate as soon as the hand answers; exit if it never does."""
         if self.hand is None and self.trigger_configure() != SUCCESS:
             raise SystemExit(1)
@@ -82,10 +90,13 @@ class OrcaHandNode(HandEndpointsNode):
         self.follower = HandFollower(bus.model, cell.hand, settings)
         if self._pressed is not None:
             self.follower.emergency_stop(self._pressed)
+        joints = tuple(name.strip() for name in p.calibration_joints.split(",") if name.strip())
+        if unknown := sorted(set(joints) - set(bus.model.joint_names)):
+            self._fail_transition(f"calibration_joints: the hand has no joints {', '.join(unknown)}")
+            return FAILURE
         releases = cell.hand.torque_at_exit == "release"
-        self.hand = HandThread(
-            bus, self.follower, ThreadSettings(p.rate, p.temperature_period, releases), self._thread_events()
-        )
+        thread_settings = ThreadSettings(p.rate, p.temperature_period, releases, joints)
+        self.hand = HandThread(bus, self.follower, thread_settings, self._thread_events())
         self.hand.start()
         return SUCCESS
 
@@ -263,8 +274,8 @@ class OrcaHandNode(HandEndpointsNode):
             "lost_connections": hand.losses,
             "failed_reads": hand.failed_reads,
             "rate_hz": f"{timing.rate:.1f}",
-            "cycle_p50_ms": f"{1e3 * timing.median:.2f}",
-            "cycle_p99_ms": f"{1e3 * timing.p99:.2f}",
+            "cycle_p50_ms": f"{1e3 * timing.median:.3f}",
+            "cycle_p99_ms": f"{1e3 * timing.p99:.3f}",
             "motor_faults": "; ".join(f"{j}: {f}" for j, f in hand.operations.motor_faults.items()),
         }
         if hand.temperatures is not None:

@@ -20,6 +20,9 @@ class OrcaHandParameters:
         0.15, "s without a complete answer of the motors that are a fault", 0.05, 2.0
     )
     neutral_speed: float = parameter(0.5, "rad/s of every joint on the way to the neutral pose", 0.05, 2.0)
+    calibration_joints: str = parameter(
+        "", "joints that hand/calibrate drives, separated by commas; empty: all"
+    )
     command_watchdog: bool = parameter(
         True, "missing commands are a fault; false only to show that a test of it can fail"
     )
