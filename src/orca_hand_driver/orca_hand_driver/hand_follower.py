@@ -108,6 +108,7 @@ class HandFollower:
         """
         with self._lock:
             self._received_at = now
+            self.watch(now)  # a command that comes too late does not make up for those that did not come
             try:
                 if not self._machine.follows:
                     raise CommandRefused(f"command: {self._machine.reason}")

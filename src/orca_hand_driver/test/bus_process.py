@@ -10,6 +10,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from soft_flow_sim.servo_bus.factory_calibration import factory_calibration
 from soft_flow_sim.servo_bus.faults import FaultClient
 from soft_flow_sim.servo_bus.hand_gearing import HandGearing
 
@@ -49,30 +50,9 @@ class BusProcess:
         self._process.terminate()
         self._process.wait(10)
 
-    def calibration(self, without: tuple[str, ...] = ()) -> dict[str, object]:
-        """What orca_core would find out, but for some joints."""
-        gearing = self.gearing
-        ends = gearing.zero[:, None] + gearing.ratio[:, None] * gearing.ranges
-        limits, ratios = {}, {}
-        for joint, motor, pair, span in zip(
-            gearing.joint_names,
-            gearing.motor_ids,
-            ends,
-            np.ptp(np.rad2deg(gearing.ranges), axis=1),
-            strict=True,
-        ):
-            known = joint not in without
-            limits[motor] = [float(pair.min()), float(pair.max())] if known else [None, None]
-            ratios[motor] = float(np.ptp(pair) / span) if known else 0.0
-        return {
-            "motor_limits": limits,
-            "joint_to_motor_ratios": ratios,
-            "calibrated": not without,
-            "wrist_calibrated": "wrist" not in without,
-        }
-
     def write_calibration(self, path: Path, without: tuple[str, ...] = ()) -> None:
-        path.write_text(yaml.safe_dump(self.calibration(without)))
+        """What orca_core would find out, but for some joints."""
+        path.write_text(yaml.safe_dump(factory_calibration(self.gearing, without)))
 
     # What the motors were told
 

@@ -100,6 +100,15 @@ def test_without_a_command_in_time_the_motion_ends_until_it_is_recovered(hand: H
     np.testing.assert_array_equal(hand.at, held)  # and it is not armed before the next command
 
 
+def test_a_command_that_comes_too_late_is_refused_though_nobody_had_noticed_yet(hand: Hand) -> None:
+    hand.command(0.0, 1.4, 0.5)
+    hand.cycle(14)
+    hand.now += 0.02
+    assert hand.state is DriverState.READY
+    with pytest.raises(CommandRefused, match="no command for"):
+        hand.command(0.0, 1.4, 0.5)
+
+
 def test_a_refused_command_does_not_feed_the_watchdog(hand: Hand) -> None:
     hand.command(0.0, 0.9, 0.5)
     for _ in range(20):

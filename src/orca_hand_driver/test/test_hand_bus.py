@@ -1,0 +1,84 @@
+"""What is said to the motors, beside what orca_core would say itself."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bus_process import BusProcess
+from hand_graph import write_cell
+from orca_core import OrcaHand
+
+from orca_hand_driver.hand_bus import HandBus
+from orca_hand_driver.hand_files import HandFiles, prepare_hand_files
+from orca_hand_driver.hand_port import BusError
+from soft_flow_contract.robot_cell import RobotCell
+
+
+@pytest.fixture
+def files(bus: BusProcess, tmp_path: Path) -> HandFiles:
+    cell = write_cell(tmp_path, bus)
+    bus.write_calibration(tmp_path / "hand.yaml")
+    bus.mark()
+    return prepare_hand_files(RobotCell.load(cell), cell)
+
+
+def test_angles_are_those_of_orca_core(bus: BusProcess, files: HandFiles) -> None:
+    ours = HandBus(files)
+    ours.open()
+    ours.energize()
+    start = ours.read()
+    assert start is not None and start.position is not None
+    for share in np.linspace(0, 1, 60):
+        ours.write((1 - share) * start.position + share * ours.model.neutral)
+        ours.read()
+    end = time.monotonic() + 20.0
+    while (reading := ours.read()) is None or np.abs(reading.position - ours.model.neutral).max() > 0.05:
+        assert time.monotonic() < end, "the hand did not arrive"
+    while (rest := ours.read()) is None or np.abs(rest.velocity).max() > 0:
+        assert time.monotonic() < end, "the hand does not stand"
+    goal = bus.goal()
+    ours.close()  # the motors keep their torque and their goals
+    theirs = OrcaHand(str(files.configuration), str(files.calibration))
+    assert theirs.connect(interactive=False)[0]
+    angles = np.deg2rad(theirs.get_joint_position().as_array(list(ours.model.joint_names)))
+    theirs.disconnect()
+    np.testing.assert_allclose(goal, ours.model.neutral, atol=0.01)
+    np.testing.assert_allclose(rest.position, angles, atol=0.01)
+
+
+def test_before_torque_comes_on_goals_are_set_to_where_the_motors_are(
+    bus: BusProcess, files: HandFiles
+) -> None:
+    ours = HandBus(files)
+    ours.open()
+    reading = ours.read()
+    bus.mark()
+    ours.energize()
+    assert reading is not None and reading.position is not None
+    driven = bus.driven()
+    assert driven.torque[-1].all()
+    assert np.abs(driven.goal[driven.torque.all(axis=1)] - reading.position).max() < 0.05
+    ours.release()
+    ours.close()
+
+
+def test_targets_that_are_not_finite_are_not_sent(files: HandFiles) -> None:
+    ours = HandBus(files)
+    ours.open()
+    with pytest.raises(ValueError, match="not finite"):
+        ours.write(np.full(17, np.nan))
+    ours.close()
+
+
+def test_a_motor_that_is_missing_is_named(bus: BusProcess, files: HandFiles) -> None:
+    bus.faults.drop("thumb_abd")
+    with pytest.raises(BusError, match="no motor answers for thumb_abd"):
+        HandBus(files).open()
+
+
+def test_without_a_connection_everything_is_an_error(files: HandFiles) -> None:
+    ours = HandBus(files)
+    for what in (ours.read, ours.energize, ours.release, ours.temperatures, ours.faults):
+        with pytest.raises(BusError, match="not connected"):
+            what()
