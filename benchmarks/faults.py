@@ -94,8 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="soft-flow bench faults", description=__doc__)
     add = parser.add_argument
-    add("--injections", type=int, default=6, help="of each fault and mode (default %(default)s)")
-    add("--control", type=int, default=2, help="of each, without watchdogs (default %(default)s)")
+    add("--injections", type=int, default=5, help="of each fault and mode (default %(default)s)")
+    add("--control", type=int, default=1, help="of each, without watchdogs (default %(default)s)")
     add("--output", type=Path, default=Path("runs/bench-faults"), help="folder; continued if it is there")
     add("--realtime-factor", type=float, default=0.5, help="of the simulated world (default %(default)g)")
     add("--report-only", action="store_true", help="write the results of what is there")

@@ -15,7 +15,7 @@ from soft_flow_sim.control_socket import request
 from soft_flow_sim.orca_hand_model import HAND_JOINT_NAMES
 
 BOTH = ("policy", "teleop")
-FROZEN_S = 1.2  # simulated s for which something is frozen or silent; longer than the arbiter's patience
+FROZEN_S = 1.0  # simulated s for which something is frozen or silent; longer than the arbiter's patience
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from fault_injection.motion import Stop, judge
 from fault_injection.motion_watch import MotionWatch
 from soft_flow_msgs.msg import EpisodeState
 
-_EARLIEST_S, _LATEST_S = 0.4, 3.0  # after the episode's first tick
-_AFTER_S = 1.2  # simulated s to watch after the fault was undone
+_EARLIEST_S, _LATEST_S = 0.2, 1.5  # after the episode's first tick
+_AFTER_S = 0.7  # simulated s to watch after the fault was undone
 _MOTION_WAIT = 20.0  # wall s to wait for the robot to move
 _CLOSING_WAIT = 30.0
 
