@@ -4,6 +4,7 @@ import threading
 import time
 from collections import deque
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,6 +37,10 @@ class MotionWatch:
     def time_ns(self) -> int:
         """Simulated time now."""
         return int(self._world.read("measured")["time_ns"])
+
+    def report(self) -> dict[str, Any]:
+        """What the world says of its last tick."""
+        return self._world.read_report()
 
     def motion(self, zero_ns: int, from_s: float, to_s: float) -> Motion:
         """The samples between two times relative to `zero_ns`."""
