@@ -1,6 +1,6 @@
 """The whole of protocol_sim on this machine: at which pace it runs, and whether a watchdog trips for nothing.
 
-World, simulated FCI and servo bus, the real drivers, one rendered camera, and the graph above them, in which the
+World, simulated FCI and servo bus, the real drivers, one rendered camera, and the graph above, in which the
 scripted operator demonstrates one episode after the other.
 """
 
