@@ -1,4 +1,4 @@
-"""Hand-eye calibration: a mounting that is known is found again, for both set-ups; bad samples are refused."""
+"""Hand-eye calibration: a known mounting is found again, for both set-ups; bad samples are refused."""
 
 import dataclasses
 from pathlib import Path

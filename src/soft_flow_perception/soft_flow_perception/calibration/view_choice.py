@@ -19,8 +19,9 @@ class ViewChoice:
         size: width and height of the picture, pixels.
         sharp: pixels that an edge may take at most.
         still: pixels by which corners may move from one picture to the next.
-        new: how far the board's outline is from that of every kept view, on average, relative to the
-            picture's diagonal. A tilt moves it as well.
+        elsewhere: a board is seen anew if its outline is that far from each kept one, on average, relative
+            to the picture's diagonal,
+        tilted: or if it has another shape, by this part of its size: 0.065 is a tilt of some 20 degrees.
         kept: the views that were kept.
     """
 
@@ -28,7 +29,8 @@ class ViewChoice:
     size: tuple[int, int]
     sharp: float = 4.0
     still: float = 1.5
-    new: float = 0.06
+    elsewhere: float = 0.06
+    tilted: float = 0.065
     kept: list[BoardView] = field(default_factory=list)
     _outlines: list[NDArray[np.float64]] = field(default_factory=list)
     _last: BoardView | None = None
@@ -48,12 +50,15 @@ class ViewChoice:
         if last is None or _motion(last, view) > self.still:
             return "hold still"
         outline = self._outline(view)
-        diagonal = float(np.hypot(*self.size))
-        if any(_distance(outline, other) < self.new * diagonal for other in self._outlines):
+        if any(self._like(outline, other) for other in self._outlines):
             return "seen already: move or tilt the board"
         self.kept.append(view)
         self._outlines.append(outline)
         return ""
+
+    def _like(self, first: NDArray[np.float64], second: NDArray[np.float64]) -> bool:
+        near = _distance(first, second) < self.elsewhere * float(np.hypot(*self.size))
+        return near and _shape_distance(first, second) < self.tilted
 
     def _outline(self, view: BoardView) -> NDArray[np.float64]:
         """(4, 2) the board's corners in the picture, also those that it does not show."""
@@ -71,3 +76,15 @@ def _motion(before: BoardView, now: BoardView) -> float:
 
 def _distance(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
     return float(np.mean(np.linalg.norm(first - second, axis=1)))
+
+
+def _shape_distance(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    """How much two outlines (4, 2) differ when they are moved, turned and scaled onto each other."""
+    a, b = (_centred(outline @ np.array([1, 1j])) for outline in (first, second))
+    turn = np.vdot(b, a) / abs(np.vdot(b, a))
+    return float(np.mean(np.abs(a - b * turn)))
+
+
+def _centred(points: NDArray[np.complex128]) -> NDArray[np.complex128]:
+    shifted = points - points.mean()
+    return shifted / np.sqrt(np.mean(np.abs(shifted) ** 2))
