@@ -15,6 +15,7 @@ from soft_flow_franka_bringup.arm_state import ArmState
 from soft_flow_franka_bringup.flange_impedance import FlangeImpedance
 from soft_flow_franka_bringup.flange_reference import ReferenceSample
 from soft_flow_franka_bringup.joint_limits import LIMITS
+from soft_flow_franka_bringup.nominal_arm import nominal_arm_model
 from soft_flow_franka_bringup.thread_priority import priority_kept, realtime_for_new_threads
 
 _POSTURE_DAMPING = 20.0  # N m s/rad of the motion that leaves the flange where it is
@@ -103,13 +104,21 @@ class ArmConnection:
             )
             robot.set_collision_behavior(self._arm.collision_torque, self._arm.collision_force)
             configured = float(robot.state.m_ee)
-            urdf = robot.model_urdf
-        self._impedance = FlangeImpedance(ArmModel.from_urdf(urdf, payload), self._stiffness)
+        urdf = self._urdf()
+        model = ArmModel.from_urdf(urdf, payload) if urdf else nominal_arm_model(payload)
+        self._impedance = FlangeImpedance(model, self._stiffness)
         if configured > _DESK_MASS:
             self.warning = (
                 f"Desk has an end effector of {configured:.2f} kg configured, which the cell's payload comes "
                 "on top of; remove it in Desk (end effector: none)"
             )
+
+    def _urdf(self) -> str:
+        """The controller's description of the arm; empty if it is older than these."""
+        try:
+            return str(self._robot.model_urdf)
+        except (AttributeError, franky.Exception):
+            return ""
 
     def read(self) -> ArmState:
         """The newest state. Waits for the next one when nothing drives the arm.

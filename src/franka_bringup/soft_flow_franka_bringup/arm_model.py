@@ -23,7 +23,7 @@ class ArmModelError(ContractError):
 
 
 @dataclass(frozen=True)
-class _Link:
+class ArmLink:
     """A joint about its z axis and the body that it moves.
 
     Attributes:
@@ -44,7 +44,7 @@ class _Link:
 class ArmModel:
     """Jacobian and mass matrix of the arm with its payload."""
 
-    def __init__(self, links: list[_Link], flange: Matrix, payload: Payload) -> None:
+    def __init__(self, links: list[ArmLink], flange: Matrix, payload: Payload) -> None:
         """Seven links, the flange's origin in the last one's frame (3,), and what hangs on it."""
         self._links, self._flange = links[:-1] + [_with_payload(links[-1], flange, payload)], flange
 
@@ -61,7 +61,7 @@ class ArmModel:
         names = [name for name in joints if name and name.endswith(_FLANGE)]
         if not names:
             raise ArmModelError(f"the controller's URDF has no link '{_FLANGE}'")
-        links: list[_Link] = []
+        links: list[ArmLink] = []
         rotation, translation = np.eye(3), np.zeros(3)  # of the fixed joints since the last revolute one
         chain: list[ElementTree.Element] = []
         name = names[0]
@@ -74,7 +74,7 @@ class ArmModel:
             rotation = rotation @ own_rotation
             if joint.get("type") == "revolute":
                 body = bodies[joint.find("child").get("link")]  # type: ignore[union-attr]
-                links.append(_Link(rotation, translation, *_inertial(body)))
+                links.append(ArmLink(rotation, translation, *_inertial(body)))
                 rotation, translation = np.eye(3), np.zeros(3)
         if len(links) != 7:
             raise ArmModelError(f"the controller's URDF has {len(links)} joints; expected 7")
@@ -143,7 +143,7 @@ def _inertial(body: ElementTree.Element | None) -> tuple[float, Matrix, Matrix]:
     return float(mass.get("value", "0")), center, rotation @ inertia @ rotation.T
 
 
-def _with_payload(link: _Link, flange: Matrix, payload: Payload) -> _Link:
+def _with_payload(link: ArmLink, flange: Matrix, payload: Payload) -> ArmLink:
     """The last link and the payload as one body (the flange's axes are the link's)."""
     center = flange + np.array(payload.center_of_mass)
     mass = link.mass + payload.mass
@@ -154,7 +154,7 @@ def _with_payload(link: _Link, flange: Matrix, payload: Payload) -> _Link:
         + _steiner(link.mass, link.center - common)
         + _steiner(payload.mass, center - common)
     )
-    return _Link(link.rotation, link.translation, mass, common, inertia)
+    return ArmLink(link.rotation, link.translation, mass, common, inertia)
 
 
 def _steiner(mass: float, offset: Matrix) -> Matrix:

@@ -11,6 +11,7 @@ from soft_flow_contract.robot_cell import Payload
 from soft_flow_franka_bringup.arm_model import ArmModel, ArmModelError
 from soft_flow_franka_bringup.flange_impedance import FlangeImpedance, flange_inertia, flange_mobility
 from soft_flow_franka_bringup.joint_limits import FR3
+from soft_flow_franka_bringup.nominal_arm import nominal_arm_model
 from soft_flow_franka_bringup.thread_priority import priority_kept
 from soft_flow_sim.inverse_kinematics import ArmInverseKinematics
 
@@ -74,6 +75,12 @@ def test_with_the_feed_forward_the_wrench_is_what_the_flange_with_its_rotors_nee
     wrench = np.linalg.solve(flange_mobility(mass, jacobian), given_acceleration)
     needed = flange_inertia(mass, jacobian) @ (wanted - model.bias(POSITION, VELOCITY))
     np.testing.assert_allclose(wrench, needed, rtol=1e-9)
+
+
+def test_without_a_urdf_the_model_is_nearly_that_of_the_controller(model: ArmModel) -> None:
+    nominal = nominal_arm_model(PAYLOAD)
+    np.testing.assert_allclose(nominal.jacobian(POSITION), model.jacobian(POSITION), atol=1e-9)
+    np.testing.assert_allclose(nominal.mass(POSITION), model.mass(POSITION), atol=1e-3)
 
 
 @pytest.mark.parametrize(
