@@ -24,7 +24,7 @@ class Board(YamlModel):
     squares_y: Annotated[int, Field(ge=4, le=30)] = 10
     square: Annotated[float, Field(gt=1, le=200)] = 25.0  # mm, edge of a square
     marker: Annotated[float, Field(gt=0.5, le=200)] = 17.5  # mm, edge of a marker
-    # 5x5: the cubes of manipulation tasks wear 4x4 markers.
+    # 5x5: tracked objects, which may be in the picture too, usually wear 4x4 markers.
     dictionary: Literal["DICT_4X4_250", "DICT_5X5_250", "DICT_6X6_250"] = "DICT_5X5_250"
 
     @model_validator(mode="after")
