@@ -135,9 +135,31 @@ def test_the_worlds_hand_is_measured_and_driven_through_its_file(tmp_path: Path)
     world.write("measured", time_ns=2_000_000, position=np.arange(17.0), velocity=-np.arange(17.0))
     measured = hand.measure()
     assert measured.time == pytest.approx(0.002) and measured.position[3] == 3 and measured.velocity[3] == -3
-    hand.drive(np.full(17, 0.3), np.full(17, 0.35), ON)
+    hand.drive(np.full(17, 0.3), np.full(17, 6.0), ON)
     driven = world.read("driven")
     assert np.all(driven["goal"] == 0.3) and np.all(driven["enabled"] == 1)
+
+
+def test_without_torque_gears_hold_a_little_and_yield_to_more(tmp_path: Path) -> None:
+    world = SharedWorld.create(tmp_path / "world", 17)
+    hand = SharedWorldHand(tmp_path / "world")
+    hand.drive(np.zeros(17), np.full(17, 6.0), ON)
+    for position, held in ((0.01, 0.0), (0.3, 0.28), (0.31, 0.29), (0.3, 0.29)):
+        world.write("measured", position=np.full(17, position))
+        hand.measure()
+        hand.drive(np.full(17, 9.0), np.full(17, 0.35), ~ON)
+        driven = world.read("driven")
+        assert driven["goal"][FINGER] == pytest.approx(held)
+        assert driven["torque_limit"][FINGER] == 0.03 and driven["torque_limit"][0] == 0.4
+        assert np.all(driven["enabled"] == 1)
+
+
+def test_a_motor_without_current_is_as_free_as_one_without_torque(tmp_path: Path) -> None:
+    world = SharedWorld.create(tmp_path / "world", 17)
+    hand = SharedWorldHand(tmp_path / "world")
+    hand.drive(np.full(17, 9.0), np.zeros(17), ON)
+    driven = world.read("driven")
+    assert driven["goal"][FINGER] == 0 and driven["torque_limit"][FINGER] == 0.03
 
 
 def test_a_world_that_starts_anew_is_followed(tmp_path: Path) -> None:
@@ -146,7 +168,7 @@ def test_a_world_that_starts_anew_is_followed(tmp_path: Path) -> None:
     new = SharedWorld.create(tmp_path / "world", 17)
     new.write("measured", time_ns=5_000_000)
     assert hand.measure().time == pytest.approx(0.005)
-    hand.drive(np.full(17, 0.3), np.full(17, 0.35), ON)
+    hand.drive(np.full(17, 0.3), np.full(17, 6.0), ON)
     assert np.all(new.read("driven")["goal"] == 0.3)
 
 

@@ -187,7 +187,7 @@ def test_in_velocity_mode_the_goal_runs() -> None:
 
 
 def test_measurements_are_in_the_units_of_the_manual() -> None:
-    bench = Bench()
+    bench = in_mode(OperatingMode.EXTENDED_POSITION)
     bench.position = 2100
     bench.pass_time(0.002, velocity=-100 * VELOCITY_UNIT, load=-0.5)
     table = bench.table
@@ -196,6 +196,16 @@ def test_measurements_are_in_the_units_of_the_manual() -> None:
     assert table[Reg.PRESENT_CURRENT] == -455
     assert table[Reg.REALTIME_TICK] == 1002
     assert table[Reg.PRESENT_INPUT_VOLTAGE] == 120 and table[Reg.PRESENT_TEMPERATURE] == 34
+
+
+def test_without_current_a_motor_shows_no_load() -> None:
+    bench = Bench()
+    bench.pass_time(0.01, load=0.1)
+    assert bench.table[Reg.PRESENT_CURRENT] == 0
+    bench = in_mode(OperatingMode.CURRENT_BASED_POSITION)
+    bench.write(Reg.GOAL_CURRENT, 30, 2)
+    bench.pass_time(0.01, load=-0.1)
+    assert bench.table[Reg.PRESENT_CURRENT] == -30
 
 
 def test_an_overload_takes_torque_until_the_motor_is_restarted() -> None:

@@ -125,13 +125,16 @@ class Servo:
         Args:
             position: pulses.
             velocity: pulses/s.
-            load: share of its largest torque that the motor uses, -1 to 1.
+            load: torque as a share of the motor's largest, -1 to 1.
             dt: s.
         """
-        self._position, self._velocity, self._load = position, velocity, load
+        self._position, self._velocity = position, velocity
         if self.temperature > self._hottest:
             self._latch(_OVERHEATING)
-        self.drive.advance(self._goal, position, dt)
+        drive = self.drive
+        drive.advance(self._goal, position, dt)
+        # What gears hold without current is not the motor's load.
+        self._load = max(-drive.share, min(drive.share, load)) if drive.enabled else 0.0
 
     def obey(self) -> None:
         """Pull as the control table says now, without time passing."""
