@@ -165,7 +165,8 @@ def test_a_motor_without_current_is_as_free_as_one_without_torque(tmp_path: Path
 def test_a_world_that_starts_anew_is_followed(tmp_path: Path) -> None:
     SharedWorld.create(tmp_path / "world", 17)
     hand = SharedWorldHand(tmp_path / "world")
-    new = SharedWorld.create(tmp_path / "world", 17)
+    new = SharedWorld.create(tmp_path / "new", 17)
+    (tmp_path / "new").replace(tmp_path / "world")
     new.write("measured", time_ns=5_000_000)
     assert hand.measure().time == pytest.approx(0.005)
     hand.drive(np.full(17, 0.3), np.full(17, 6.0), ON)
