@@ -45,6 +45,7 @@ VERBS = (
     Verb("rollout", "rollout_verb", "let a trained policy drive"),
     Verb("replay", "replay_verb", "play recorded episodes to a running learner"),
     Verb("calibrate", "calibrate_verb", "calibrate the cameras of a robot's cell"),
+    Verb("call", "call_verb", "ask a running graph for a service or an action", sets_up=False),
     Verb("bench", "bench_verb", "run one benchmark and write its table"),
     Verb("doctor", "doctor_verb", "check this machine and the workspace", sets_up=False),
 )

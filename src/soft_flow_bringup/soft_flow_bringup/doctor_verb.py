@@ -2,6 +2,9 @@
 
 Really renders a frame and really sends a message between two processes. Exit status 1 if something stops
 the simulated path.
+
+With --robot FILE it asks the parts of a cell instead: emergency stop, arm, hand, cameras, clocks, computer.
+Nothing moves. Exit status 1 if something stops the robot's path. See docs/bringing_up_a_robot.md.
 """
 
 from __future__ import annotations
@@ -10,17 +13,30 @@ import argparse
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 from soft_flow_bringup import doctor_judgements as judge
 from soft_flow_bringup import doctor_measurements as measure
 from soft_flow_bringup.environment_setup import stale_parts
-from soft_flow_bringup.finding import Finding, Verdict
+from soft_flow_bringup.finding import Finding, Verdict, fault
 from soft_flow_bringup.workspace import Workspace, native_ros_prefix
+
+_OF_ROBOTS = ("Python", "ROS 2", "workspace", "cores", "memory", "shared memory", "DDS")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `soft-flow doctor`: none."""
+    """Declare the arguments of `soft-flow doctor`."""
+    robot = parser.add_argument_group("for a robot")
+    robot.add_argument("--robot", type=Path, metavar="FILE", help="the cell: config/robots/NAME.yaml")
+    robot.add_argument(
+        "--task", default="scissors", help="NAME of config/tasks, or a file (default: %(default)s)"
+    )
+    robot.add_argument(
+        "--episodes", type=Path, default=Path("runs"), metavar="DIR",
+        help="where episodes will be recorded (default: %(default)s)",
+    )  # fmt: skip
+    robot.add_argument("--json", type=Path, metavar="FILE", help="keep measurements and findings")
 
 
 def checks(workspace: Workspace) -> list[tuple[str, Callable[[], Finding]]]:
@@ -46,7 +62,10 @@ def checks(workspace: Workspace) -> list[tuple[str, Callable[[], Finding]]]:
 
 def main(arguments: argparse.Namespace, workspace: Workspace) -> int:
     """Run all checks and print the table."""
-    findings = list(_run(checks(workspace)))
+    if arguments.robot is not None:
+        findings = _examine_robot(arguments, workspace)
+    else:
+        findings = list(_run(checks(workspace)))
     try:
         _print_table(findings)
     except ModuleNotFoundError:  # before set-up there is no rich
@@ -55,21 +74,50 @@ def main(arguments: argparse.Namespace, workspace: Workspace) -> int:
 
 
 def exit_status(findings: list[Finding]) -> int:
-    """Return 1 if a finding stops the simulated path, else 0."""
+    """Return 1 if a finding stops the path that was checked, else 0."""
     return int(any(finding.verdict is Verdict.FAULT for finding in findings))
 
 
 def _run(pending: list[tuple[str, Callable[[], Finding]]]) -> Iterator[Finding]:
     for number, (subject, check) in enumerate(pending, 1):
-        if sys.stderr.isatty():
-            print(f"\r\x1b[2K[{number}/{len(pending)}] {subject} ...", end="", file=sys.stderr, flush=True)
+        _show_progress(f"[{number}/{len(pending)}] {subject} ...")
         yield check()
+    _show_progress("")
+
+
+def _show_progress(text: str) -> None:
     if sys.stderr.isatty():
-        print("\r\x1b[2K", end="", file=sys.stderr, flush=True)
+        print(f"\r\x1b[2K{text}", end="", file=sys.stderr, flush=True)
 
 
-def _print_table(findings: list[Finding]) -> None:
+def _examine_robot(arguments: argparse.Namespace, workspace: Workspace) -> list[Finding]:
+    """Ask the parts of the cell, then look at the computer."""
+    computer = [check for check in checks(workspace) if check[0] in _OF_ROBOTS]
+    try:
+        from soft_flow_bringup.robot_doctor.robot_checks import RobotChecks
+    except ModuleNotFoundError as error:
+        unable = fault("Robot", f"it cannot be asked before set-up ({error})", "run ./soft-flow setup")
+        return [unable, *_run(computer)]
+    named = workspace.root / "config" / "tasks" / f"{arguments.task}.yaml"
+    task = named if named.is_file() else Path(arguments.task)
+    robot = RobotChecks(arguments.robot, task, arguments.episodes)
+    findings: list[Finding] = []
+    for subject, check in robot.run():
+        _show_progress(f"{subject} ...")
+        findings += check()
+    findings += _run(computer)
+    if arguments.json is not None:
+        try:
+            robot.write(arguments.json, findings)
+        except OSError as error:
+            text = f"{arguments.json}: cannot be written ({error.strerror})"
+            findings.append(fault("Measurements", text, "name another file: --json FILE"))
+    return findings
+
+
+def _print_table(findings: Iterable[Finding]) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     colours = {Verdict.GOOD: "green", Verdict.NOTE: "yellow", Verdict.FAULT: "bold red"}
@@ -78,11 +126,11 @@ def _print_table(findings: list[Finding]) -> None:
         table.add_column(title, overflow="fold")
     for finding in findings:
         mark = f"[{colours[finding.verdict]}]{finding.verdict.value}[/]"
-        table.add_row(finding.subject, mark, finding.detail, finding.remedy)
+        table.add_row(escape(finding.subject), mark, escape(finding.detail), escape(finding.remedy))
     Console().print(table)
 
 
-def _print_plain(findings: list[Finding]) -> None:
+def _print_plain(findings: Iterable[Finding]) -> None:
     for finding in findings:
         print(f"{finding.verdict.value:6}{finding.subject}: {finding.detail}")
         if finding.remedy:

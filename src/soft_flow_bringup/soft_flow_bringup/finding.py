@@ -10,8 +10,8 @@ class Verdict(Enum):
     """How bad a finding is."""
 
     GOOD = "ok"
-    NOTE = "note"  # the simulated path works; something else will not, or will be slow
-    FAULT = "fault"  # the simulated path does not work
+    NOTE = "note"  # the path that is checked works; something else will not, or it will be slow
+    FAULT = "fault"  # the path that is checked (the simulated one, or the robot's) does not work
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ def good(subject: str, detail: str) -> Finding:
 
 
 def note(subject: str, detail: str, remedy: str) -> Finding:
-    """Return a finding that the simulated path can live with."""
+    """Return a finding that the path which is checked can live with."""
     return Finding(subject, Verdict.NOTE, detail, remedy)
 
 
 def fault(subject: str, detail: str, remedy: str) -> Finding:
-    """Return a finding that stops the simulated path."""
+    """Return a finding that stops the path which is checked."""
     return Finding(subject, Verdict.FAULT, detail, remedy)
