@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fault_injection.catalogue import Fault, Place
+from fault_injection.graph_client_node import CallError, GraphClient
 from fault_injection.motion import Stop, judge
 from fault_injection.motion_watch import MotionWatch
 from soft_flow_msgs.msg import EpisodeState
@@ -12,6 +13,7 @@ from soft_flow_msgs.msg import EpisodeState
 _EARLIEST_S, _LATEST_S = 0.2, 1.5  # after the episode's first tick
 _AFTER_S = 0.7  # simulated s to watch after the fault was undone
 _MOTION_WAIT = 20.0  # wall s to wait for the robot to move
+_TRIES = 4
 _CLOSING_WAIT = 30.0
 
 
@@ -43,11 +45,26 @@ class Injection:
         return {**asdict(self), "holds": self.holds}
 
 
+def _start(client: GraphClient, seed: int) -> None:
+    """Begin an episode; a machine that is too busy for its pace gets another try.
+
+    Raises:
+        CallError: no try succeeded.
+    """
+    for attempt in range(_TRIES):
+        client.recover()
+        try:
+            client.start_episode(seed)
+            return
+        except CallError:
+            if attempt == _TRIES - 1:
+                raise
+
+
 def _begin(place: Place, watch: MotionWatch, seed: int) -> bool:
     """Begin an episode and wait for motion at a random moment; False if the episode ended before."""
     client = place.client
-    client.recover()
-    client.start_episode(seed)
+    _start(client, seed)
     delay = place.random.uniform(_EARLIEST_S, _LATEST_S)
     watch.wait_until(watch.time_ns + round(delay * 1e9))
     deadline = time.monotonic() + _MOTION_WAIT
