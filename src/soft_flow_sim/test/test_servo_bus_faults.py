@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -91,6 +92,19 @@ def test_a_motor_gets_as_hot_as_it_is_told(bus: BusProcess, port: PortHandler) -
     assert SDK.read1ByteTxRx(port, OTHER, Reg.HARDWARE_ERROR_STATUS) == (0x04, COMM_SUCCESS, ALERT)
     bus.faults.heat("middle_mcp", 34)
     assert SDK.read1ByteTxRx(port, OTHER, Reg.HARDWARE_ERROR_STATUS) == (0x04, COMM_SUCCESS, ALERT)
+
+
+def test_after_a_pause_only_the_last_request_is_answered(bus: BusProcess, port: PortHandler) -> None:
+    bus.process.send_signal(signal.SIGSTOP)
+    for motor in (MOTOR, MOTOR, OTHER):  # a client that has given up twice
+        SDK.readTx(port, motor, Reg.PRESENT_POSITION, 4)
+        port.is_using = False
+    bus.process.send_signal(signal.SIGCONT)
+    bus.faults.report()
+    port.setPacketTimeoutMillis(1000)
+    packet, result = SDK.rxPacket(port, False)
+    assert (packet[4], result) == (OTHER, COMM_SUCCESS)
+    assert port.getBytesAvailable() == 0
 
 
 def test_unplugged_the_link_is_gone_and_an_open_port_is_broken(bus: BusProcess, port: PortHandler) -> None:

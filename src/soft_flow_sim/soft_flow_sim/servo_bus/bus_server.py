@@ -79,13 +79,18 @@ class BusServer:
             self._hand.refresh()
 
     def _answer(self, packets: list[Packet], received: int) -> None:
+        """Do what packets say, and answer the last one: whoever sends another waits for no earlier answer.
+
+        (Only after a pause of this process is there more than one to answer. On a wire the servos would have
+        answered into each other; a client that got all of it would be one answer behind from then on.)
+        """
         for packet in packets:
             self._counted[_name(packet)] += 1
             answer = self._line.carry(self._bus.handle(packet))
             if self._wire is not None:
                 self._wire.pass_time(received + len(answer), self._bus.delay)
                 received = 0
-            if answer:
+            if answer and packet is packets[-1] and not self._port.pending():
                 self._port.write(answer)
 
     # Faults

@@ -1,8 +1,8 @@
 """The control table of a servo: which items it has, and the bytes that they hold.
 
-Source: Robotis e-manual, control tables of XC330-T288-T and XC430-T240BB-T. What the simulation gives no
-effect to that a client could rely on is left out, and answers with an access error: bus watchdog, indirect
-addresses, backup.
+Source: Robotis e-manual, control tables of XC330-T288-T and XC430-T240BB-T. What a client would rely on and
+the simulation does not do is left out, and answers with an access error: bus watchdog, indirect addresses,
+backup.
 """
 
 from collections.abc import Iterator

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import select
 import tty
 from pathlib import Path
 
@@ -86,6 +87,10 @@ class PtyPort:
             return os.read(self._master, _LARGEST_READ)
         except BlockingIOError:
             return b""
+
+    def pending(self) -> bool:
+        """Whether bytes have come that `read` has not fetched."""
+        return bool(select.select([self._master], [], [], 0)[0])
 
     def write(self, data: bytes) -> None:
         """Send bytes. Those that nobody fetches are lost, as on a cable."""
