@@ -43,12 +43,14 @@ class Stop:
     Attributes:
         stop_s: from the fault to the end of the motion; 0 if it stood already.
         drift_arm, drift_hand: the farthest that a joint went after LIMIT_S, rad.
+        last: which moved last, arm or hand.
         moved_before: whether it moved in the 0.2 s before the fault; otherwise nothing was tried.
     """
 
     stop_s: float
     drift_arm: float
     drift_hand: float
+    last: str
     moved_before: bool
 
     @property
@@ -77,4 +79,6 @@ def judge(motion: Motion) -> Stop:
         if time - stop > 0.1:
             break
         stop = float(time)
-    return Stop(round(stop, 4), *drift, moved_before=bool(np.any(moving[before])))
+    at = int(np.argmin(np.abs(motion.time_s - stop)))
+    last = "arm" if motion.speed(motion.arm)[at] > ARM_STILL else "hand"
+    return Stop(round(stop, 4), *drift, last=last, moved_before=bool(np.any(moving[before])))

@@ -90,7 +90,7 @@ class SharedWorld:
         fresh = path.with_name(path.name + f".{os.getpid()}")
         if _MEMORY.is_dir():
             name = hashlib.sha256(str(path.absolute()).encode()).hexdigest()[:16]
-            store = _MEMORY / f"soft_flow_world_{name}_{os.getpid()}"
+            store = _MEMORY / f"soft_flow_world_{name}_{os.getpid()}_{time.monotonic_ns()}"
             fresh.unlink(missing_ok=True)
             fresh.symlink_to(store)
         data = np.memmap(fresh, _layout(joints, positions, equalities, mocap), "w+", shape=())
@@ -134,7 +134,7 @@ class SharedWorld:
     def write(self, record: str, **fields: NDArray[np.float64] | int) -> None:
         """Write fields of a record that this process alone writes."""
         target = self._data[record]
-        target["sequence"] += 1
+        target["sequence"] = int(target["sequence"]) | 1  # also where an earlier writer died half-way
         for name, value in fields.items():
             target[name] = value
         target["sequence"] += 1

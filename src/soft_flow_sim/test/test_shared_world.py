@@ -63,3 +63,16 @@ def test_a_file_that_is_missing_foreign_or_cut_off_is_refused(tmp_path: Path, co
         path.write_bytes(content)
     with pytest.raises(SharedWorldError, match=str(path)):
         SharedWorld.open(path)
+
+
+def test_a_writer_that_comes_after_one_that_died_half_way_is_read_again(tmp_path: Path) -> None:
+    world = SharedWorld.create(tmp_path / "world", joints=3)
+    world._data["driven"]["sequence"] += 1
+    SharedWorld.open(tmp_path / "world").write("driven", goal=np.ones(3))
+    assert world.read("driven")["goal"].tolist() == [1.0, 1.0, 1.0]
+
+
+def test_a_world_that_is_made_anew_replaces_the_one_before(tmp_path: Path) -> None:
+    for number in (1.0, 2.0):
+        SharedWorld.create(tmp_path / "world", joints=3).write("driven", goal=np.full(3, number))
+    assert SharedWorld.open(tmp_path / "world").read("driven")["goal"].tolist() == [2.0, 2.0, 2.0]
