@@ -1,8 +1,10 @@
 """camera_node: pictures of one camera of the cell, from a device or a recording."""
 
 import array
+import os
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -224,8 +226,15 @@ def to_compressed(image: np.ndarray, header: Header, quality: int) -> Compressed
     return message
 
 
+def make_room_for_pictures() -> None:
+    """Have Fast DDS read camera_transport.xml, unless a profile of the user's is set; before rclpy starts."""
+    if not os.environ.keys() & {"FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"}:
+        os.environ["FASTRTPS_DEFAULT_PROFILES_FILE"] = str(Path(__file__).with_name("camera_transport.xml"))
+
+
 def main() -> None:
     """Run the node."""
+    make_room_for_pictures()
     run_node(CameraNode)
 
 
