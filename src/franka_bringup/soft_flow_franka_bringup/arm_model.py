@@ -97,7 +97,7 @@ class ArmModel:
         rotations, origins = self._frames(position)
         axes = np.array([rotation[:, 2] for rotation in rotations])
         arms = origins[-1] + rotations[-1] @ self._flange - np.array(origins)
-        return np.vstack([np.cross(axes, arms).T, axes.T])
+        return np.vstack([_cross(axes, arms).T, axes.T])
 
     def bias(self, position: Matrix, velocity: Matrix) -> Matrix:
         """What the flange accelerates by while no joint does, (6,): the Jacobian's rate times velocity."""
@@ -114,10 +114,18 @@ class ArmModel:
         for index, link in enumerate(self._links):
             moving = slice(0, index + 1)
             arms = origins[index] + rotations[index] @ link.center - np.array(origins[moving])
-            linear = np.cross(axes[moving], arms)
+            linear = _cross(axes[moving], arms)
             angular = axes[moving] @ rotations[index]
             total[moving, moving] += link.mass * linear @ linear.T + angular @ link.inertia @ angular.T
         return total
+
+
+_NEXT, _AFTER = [1, 2, 0], [2, 0, 1]
+
+
+def _cross(one: Matrix, two: Matrix) -> Matrix:
+    """Cross products of the rows of (N, 3) matrices; a tenth of what np.cross takes for so few."""
+    return np.asarray(one[:, _NEXT] * two[:, _AFTER] - one[:, _AFTER] * two[:, _NEXT])
 
 
 def _origin(element: ElementTree.Element) -> tuple[Matrix, Matrix]:

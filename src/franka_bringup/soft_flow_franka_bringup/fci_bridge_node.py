@@ -31,6 +31,7 @@ from soft_flow_franka_bringup.arm_state import ArmState
 from soft_flow_franka_bringup.arm_thread import ArmThread, ThreadEvents
 from soft_flow_franka_bringup.controller_call import ControllerCall
 from soft_flow_franka_bringup.fci_bridge_parameters import FciBridgeParameters
+from soft_flow_franka_bringup.other_publishers import other_publishers
 from soft_flow_franka_bringup.target_guard import CommandedPose, TargetRefused
 from soft_flow_msgs.msg import DriverState
 
@@ -191,7 +192,7 @@ class FciBridgeNode(LifecycleNode):
         if self.arm is None:
             response.message = "the driver is not configured"
             return response
-        if problem := self._publisher_problem():
+        if problem := other_publishers(self, self._targets):
             response.message = problem
             return response
         done: Future = Future(executor=self.executor)
@@ -203,16 +204,8 @@ class FciBridgeNode(LifecycleNode):
         return response
 
     def _require_one_publisher(self) -> None:
-        if self.follower is not None and (problem := self._publisher_problem()):
+        if self.follower is not None and (problem := other_publishers(self, self._targets)):
             self.follower.fail(problem)
-
-    def _publisher_problem(self) -> str:
-        """Who else commands the arm; empty if at most one node does."""
-        if self._targets.get_publisher_count() <= 1:
-            return ""
-        infos = self.get_publishers_info_by_topic(self._targets.topic_name)
-        names = sorted(f"{info.node_namespace.rstrip('/')}/{info.node_name}" for info in infos)
-        return f"{len(names)} publishers on {self._targets.topic_name}: {', '.join(names)}; leave one of them"
 
     def _watch(self) -> None:
         if self.follower is None or self.arm is None:
