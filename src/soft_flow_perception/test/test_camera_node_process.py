@@ -19,6 +19,7 @@ from soft_flow_contract import topics
 
 FPS = 20.0
 COUNT = 30
+WIDTH, HEIGHT = 640, 480  # 900 kB
 
 
 def test_large_pictures_reach_another_process(tmp_path: Path) -> None:
@@ -26,11 +27,11 @@ def test_large_pictures_reach_another_process(tmp_path: Path) -> None:
         "name": "wrist",
         "driver": "images",
         "source": "pictures",
-        "width": 1280,
-        "height": 720,
+        "width": WIDTH,
+        "height": HEIGHT,
         "fps": FPS,
     }
-    write_pictures(tmp_path / "pictures", 10, 640, 480)
+    write_pictures(tmp_path / "pictures", 10, WIDTH, HEIGHT)
     robot_file = write_cell(tmp_path, camera)
     command = [sys.executable, "-m", "soft_flow_perception.camera_node", "--ros-args"]
     process = subprocess.Popen(
