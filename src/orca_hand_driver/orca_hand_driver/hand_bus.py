@@ -18,6 +18,7 @@ from orca_hand_driver.hand_model import HandModel
 from orca_hand_driver.hand_port import BusError, PinnedHand, bus_errors, close_port, require_free_port
 from orca_hand_driver.joint_map import JointMap, affine_joint_map
 
+NOT_CALIBRATED = "not calibrated, so nobody knows where the joints are; run hand/calibrate"
 ShouldStop = Callable[[], bool]
 OnProgress = Callable[[dict[str, Any]], None]
 
@@ -53,6 +54,7 @@ class HandBus:
         self._files = files
         self._hand: OrcaHand | None = None
         self._map: JointMap | None = None
+        self.calibration_problem = ""  # why joint angles are not known, while connected
         self.energized = False  # motors hold, in the mode and with the current limit of the configuration
         config = self._new_hand().config
         self._motors = [config.motor_id_to_idx_dict[config.joint_to_motor_map[j]] for j in config.joint_ids]
@@ -97,15 +99,16 @@ class HandBus:
                         f"{self._files.port}: no motor answers for {', '.join(hand.absent_joints)}; check "
                         "the cables along the chain"
                     )
-                self._map = self._read_map(hand)
+                self._map, self.calibration_problem = self._read_map(hand)
         except BusError:
             close_port(hand)
             raise
         self._hand, self.energized = hand, False
 
-    def _read_map(self, hand: OrcaHand) -> JointMap | None:
+    def _read_map(self, hand: OrcaHand) -> tuple[JointMap | None, str]:
+        """The map, or why there is none."""
         if not hand.calibrated:
-            return None
+            return None, NOT_CALIBRATED
         hand.get_joint_position()  # finds out by how many turns each motor's angle is off
         if not hand.last_read_ok:
             raise BusError(f"{self._files.port}: the motors answered once, and then no more")
@@ -114,9 +117,17 @@ class HandBus:
         at_one = hand._motor_to_joint_pos(np.ones(motors))
         limits = hand.motor_client.read_current_limits()
         has_current = [limits[hand.config.joint_to_motor_map[name]] is not None for name in names]
-        return affine_joint_map(
+        joint_map = affine_joint_map(
             self._motors, [at_zero[name] for name in names], [at_one[name] for name in names], has_current
         )
+        if joint_map is None:
+            return None, NOT_CALIBRATED
+        if wrong := [names[joint] for joint in joint_map.implausible()]:
+            return None, (
+                f"the calibration of {', '.join(wrong)} found no stops (a motor hardly turned or turned on); "
+                "look what blocks or does not hold it, then run hand/calibrate"
+            )
+        return joint_map, ""
 
     def close(self) -> None:
         """Let go of the port; torque stays as it is."""
@@ -233,7 +244,7 @@ class HandBus:
 
         Args:
             joints: which; empty: all.
-            force: also the wrist, if it is calibrated already.
+            force: also the wrist, if it is calibrated already and plausible.
             should_stop: polled all the time; True ends it, with torque off.
             on_progress: orca_core's events, called in this thread.
 
@@ -249,7 +260,7 @@ class HandBus:
             hand.set_max_current(hand.config.max_current)
             result = run_calibration(
                 hand,
-                force_wrist=force,
+                force_wrist=force or hand.calibrated and self._map is None,
                 joints=list(joints) or None,
                 progress_callback=on_progress,
                 should_stop=should_stop,

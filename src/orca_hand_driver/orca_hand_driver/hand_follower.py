@@ -15,7 +15,6 @@ from soft_flow_contract.errors import ContractError
 from soft_flow_contract.robot_cell import HandConfiguration
 
 _STANDS = 1e-3  # rad; a target nearer to the reference than this does not move the hand
-NOT_CALIBRATED = "not calibrated, so nobody knows where the joints are; run hand/calibrate"
 TORQUE_OFF = "torque was switched off (hand/torque); switch it on or call hand/recover"
 
 
@@ -77,13 +76,14 @@ class HandFollower:
 
     # From outside
 
-    def activate(self, now: float) -> None:
-        """Hold where the hand is; commands may come."""
+    def activate(self, now: float, calibration_problem: str = "") -> None:
+        """Hold where the hand is; commands may come, unless there is a problem with the calibration."""
         with self._lock:
             self._machine.activate()
             self._fresh_at = now
             self._begin_where_it_is()
-            self._require_plausible()
+            if problem := calibration_problem or self._implausible():
+                self._machine.fail(problem)
 
     def deactivate(self, reason: str) -> None:
         """Hold; commands are refused for this reason."""
@@ -207,8 +207,6 @@ class HandFollower:
             if fault is not None and self._machine.reason != fault:
                 self._begin_where_it_is()
                 return
-            if self._measured is None:
-                raise HandRefused(NOT_CALIBRATED)
             if problem := self._implausible():
                 raise HandRefused(problem)
             self._machine.recover()
@@ -269,16 +267,11 @@ class HandFollower:
         if self._to_neutral:
             self._to_neutral, self._neutral_end = False, reason
 
-    def _require_plausible(self) -> None:
-        if self._measured is None:
-            self._machine.fail(NOT_CALIBRATED)
-        elif problem := self._implausible():
-            self._machine.fail(problem)
-
     def _implausible(self) -> str:
-        """Which joint measures far outside its range; empty if none does."""
+        """Which joint is far outside its range, or that nobody knows; empty if none is."""
         measured = self._measured
-        assert measured is not None
+        if measured is None:
+            return "nobody knows where the joints are"
         outside = np.maximum(self._model.low - measured, measured - self._model.high)
         worst = int(outside.argmax())
         if outside[worst] <= MAX_OVERSHOOT:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orca_hand_driver.hand_bus import HandReading, OnProgress, ShouldStop
-from orca_hand_driver.hand_follower import NOT_CALIBRATED, TORQUE_OFF, HandFollower, HandRefused
+from orca_hand_driver.hand_follower import TORQUE_OFF, HandFollower, HandRefused
 from orca_hand_driver.hand_model import HandModel
 from orca_hand_driver.hand_port import BusError
 
@@ -19,6 +19,7 @@ class Bus(Protocol):
     """What is needed of `HandBus`, which see."""
 
     model: HandModel
+    calibration_problem: str
     energized: bool
 
     @property
@@ -52,13 +53,13 @@ class HandOperations:
         if self._bus.calibrated:
             self._bus.energize()
         self.observe()
-        self._follower.activate(time.monotonic())
+        self._follower.activate(time.monotonic(), self._bus.calibration_problem)
 
     def recover(self) -> None:
         """Put right what can be, and follow commands again from where the hand is."""
         self._require_active()
         if not self._bus.calibrated:
-            raise HandRefused(NOT_CALIBRATED)
+            raise HandRefused(self._bus.calibration_problem)
         if problem := self._follower.too_hot(self._bus.temperatures()):
             raise HandRefused(problem)
         self._clear_motor_faults()
@@ -77,7 +78,7 @@ class HandOperations:
         """Hold where the hand is; ends no other fault than that torque was off."""
         self._require_active()
         if not self._bus.calibrated:
-            raise HandRefused(NOT_CALIBRATED)
+            raise HandRefused(self._bus.calibration_problem)
         if not self._bus.energized:
             self._bus.energize()
         self.observe()
@@ -118,7 +119,7 @@ class HandOperations:
             failure = f"calibration failed: {error}"
             raise
         finally:
-            self._follower.activate(time.monotonic())
+            self._follower.activate(time.monotonic(), self._bus.calibration_problem)
             if failure:
                 self._follower.fail(f"{failure}; calibrate again, or call hand/recover")
         if failure:
@@ -132,9 +133,7 @@ class HandOperations:
         self.observe()
         if not done:
             return "calibration was ended before it was done, torque is off"
-        return (
-            "" if self._bus.calibrated else "calibration found no stops of some joints; see orca_core's log"
-        )
+        return self._bus.calibration_problem
 
     def look_for_faults(self) -> None:
         """Ask the motors what they have latched; it is a fault of the driver."""

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 # XC330-T288-T: stall torque 0.92 N m at 0.80 A and 11.1 V (Robotis e-manual).
 TORQUE_PER_CURRENT = 0.92 / 0.80  # N m/A
+# A motor turns at least a fifth as far as its joint, and at most five times as far (v2.1 hands: 0.7 to 1.6).
+MOST_GEARED = 5.0
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,11 @@ class JointMap:
         usable = np.isfinite(self.offset) & np.isfinite(self.slope) & (self.slope != 0)
         if not usable.all():
             raise ValueError(f"joint map: joints {np.flatnonzero(~usable).tolist()} are not calibrated")
+
+    def implausible(self) -> list[int]:
+        """Joints whose motors hardly turned, or turned on, when they were calibrated: they met no stop."""
+        size = np.abs(self.slope)
+        return np.flatnonzero((size > MOST_GEARED) | (size < 1 / MOST_GEARED)).tolist()
 
     def to_joints(self, motor_position: NDArray[np.float64]) -> NDArray[np.float64]:
         """Motor angles (M,) to joint angles (J,), rad."""

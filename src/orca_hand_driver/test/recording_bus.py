@@ -20,6 +20,7 @@ from soft_flow_sim.servo_bus.hand_mechanics import HandMeasurement
 from soft_flow_sim.servo_bus.hand_servos import HandServos
 from soft_flow_sim.servo_bus.pty_port import PtyPort
 from soft_flow_sim.servo_bus.standalone_hand import StandaloneHand
+from soft_flow_sim.servo_bus.wire_time import WireTime
 
 _BAUD_RATE = 5  # 3,000,000
 
@@ -54,7 +55,8 @@ def main() -> None:
     hand = RecordingHand(StandaloneHand(gearing, time.monotonic), Path(record))
     port = PtyPort(Path(link))
     servos = HandServos(gearing, hand, _BAUD_RATE, time.monotonic)
-    BusServer(gearing, servos, port).run(lambda: print("ready", flush=True), lambda: False)
+    wire = WireTime(3_000_000, servos.time)
+    BusServer(gearing, servos, port, wire).run(lambda: print("ready", flush=True), lambda: False)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from bus_process import BusProcess
 from hand_graph import write_cell
 from orca_core import OrcaHand
@@ -75,6 +76,23 @@ def test_a_motor_that_is_missing_is_named(bus: BusProcess, files: HandFiles) -> 
     bus.faults.drop("thumb_abd")
     with pytest.raises(BusError, match="no motor answers for thumb_abd"):
         HandBus(files).open()
+
+
+def test_a_calibration_that_found_no_stops_is_none_and_names_the_joint(files: HandFiles) -> None:
+    content = yaml.safe_load(files.calibration.read_text())
+    motor = 17  # of thumb_cmc
+    low, _ = content["motor_limits"][motor]
+    content["motor_limits"][motor] = [low, low + 0.09]
+    content["joint_to_motor_ratios"][motor] = 0.09 / 78
+    files.calibration.write_text(yaml.safe_dump(content))
+    ours = HandBus(files)
+    ours.open()
+    assert not ours.calibrated and "calibration of thumb_cmc found no stops" in ours.calibration_problem
+    reading = ours.read()
+    assert reading is not None and reading.position is None
+    with pytest.raises(BusError, match="not calibrated"):
+        ours.write(ours.model.neutral)
+    ours.close()
 
 
 def test_without_a_connection_everything_is_an_error(files: HandFiles) -> None:

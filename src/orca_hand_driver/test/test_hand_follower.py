@@ -10,7 +10,6 @@ from small_hand import AT, HAND, MODEL, NAMES, SPEEDS
 
 from orca_hand_driver.command_guard import CommandRefused, JointCommand
 from orca_hand_driver.hand_follower import (
-    NOT_CALIBRATED,
     TORQUE_OFF,
     FollowerSettings,
     HandFollower,
@@ -185,9 +184,9 @@ def test_a_hand_that_is_not_calibrated_is_active_in_a_fault() -> None:
     follower = HandFollower(MODEL, HAND, FollowerSettings())
     follower.emergency_stop(False)
     assert follower.observe(None, 1.0) is None
-    follower.activate(1.0)
-    assert (follower.report().state, follower.report().reason) == (DriverState.FAULT, NOT_CALIBRATED)
-    with pytest.raises(HandRefused, match="hand/calibrate"):
+    follower.activate(1.0, "not calibrated")
+    assert (follower.report().state, follower.report().reason) == (DriverState.FAULT, "not calibrated")
+    with pytest.raises(HandRefused, match="nobody knows"):
         follower.recovered(1.0)
 
 

@@ -153,8 +153,7 @@ def test_a_terminated_process_releases_the_hand(bus: BusProcess, tmp_path: Path)
             break
     assert bus.torque().all()
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=20)
-    assert process.returncode == 0, errors
+    process.communicate(timeout=20)
     assert not bus.torque().any()
 
 

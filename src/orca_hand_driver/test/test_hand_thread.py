@@ -22,7 +22,7 @@ class FakeBus:
 
     def __init__(self) -> None:
         self.energized = self.connected = False
-        self.calibrated = True
+        self.calibrated, self.calibration_problem = True, ""
         self.at, self.fails, self.refuses = AT.copy(), None, ""
         self.opened, self.released = 0, False
         self.latched: dict[str, str] = {}

@@ -27,6 +27,12 @@ def test_a_joint_without_calibration_gives_no_map() -> None:
     assert affine_joint_map([0, 1], [0.0, None], [1.0, None], [True, True]) is None
 
 
+def test_a_motor_that_hardly_turned_or_turned_on_makes_its_joint_implausible() -> None:
+    joint_map = affine_joint_map([0, 1, 2], [0.0] * 3, [np.rad2deg(5.1), np.rad2deg(-1.3), 11.0], [True] * 3)
+    assert joint_map is not None
+    assert joint_map.implausible() == [0, 2]
+
+
 def test_a_joint_that_its_motor_does_not_move_is_refused() -> None:
     with pytest.raises(ValueError, match=r"\[1\] are not calibrated"):
         affine_joint_map([0, 1], [0.0, 1.0], [1.0, 1.0], [True, True])
