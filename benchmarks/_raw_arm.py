@@ -52,7 +52,7 @@ class RawArm:
         return Pose(np.asarray(transform.translation), np.asarray(transform.quaternion))
 
     def follow(self, drive: Drive) -> float:
-        """Drive; when the last target was set (steady clock)."""
+        """Drive; when the last target was set (steady clock), NaN if the arm ended the motion by a reflex."""
         start = self.pose()
         reference = FlangeReference(self._max_speed, self._max_turn, TICK, 0.025)  # only its lead is used
         reference.restart(start)
@@ -71,11 +71,12 @@ class RawArm:
             reference.advance(1.0 / RATE)
             lead = reference.lead
             self._tracker.set_target(franky.Affine(lead.position, lead.quaternion))
-        return last
+        return last if self._robot.is_in_control else np.nan
 
     def close(self) -> None:
         """Let the arm go."""
-        self._tracker.stop()
+        if self._robot.is_in_control:
+            self._tracker.stop()
 
 
 def main() -> None:

@@ -109,7 +109,7 @@ class Subscriber:
         """Send the drive's targets; when the last was sent. Then wait until the driver holds, and recover.
 
         Raises:
-            RuntimeError: the driver held for another reason than that there was no command any more.
+            RuntimeError: the driver held before the end.
         """
         self._until(lambda: self._pose is not None, "a pose of the flange")
         assert self._pose is not None
@@ -118,11 +118,11 @@ class Subscriber:
         for due, target in drive.targets(start):
             while (remaining := began + due - time.monotonic()) > 0:
                 self._executor.spin_once(timeout_sec=remaining)
+            if self._state != DriverState.READY:
+                raise RuntimeError(f"the driver held on its way: {self._reason}; is the machine busy?")
             last = time.monotonic()
             self._targets.publish(convert.to_pose_stamped(target, self._node.get_clock().now().nanoseconds))
         self.until_state(DriverState.FAULT)
-        if "no command" not in self._reason:
-            raise RuntimeError(f"the driver held: {self._reason}; is the machine busy?")
         self._until(lambda: time.monotonic() > last + REST, "rest")
         answer = self._recover.call_async(Trigger.Request())
         self._until(answer.done, "recovery")
@@ -179,7 +179,8 @@ def figures_of(sent: Sent, bridge: Run, raw: Run, drives: Sequence[Drive]) -> li
     def figure(
         text: str, value: float, unit: str, rival: float, goal: str = "", holds: bool | None = None
     ) -> Figure:
-        return Figure(text, float(value), unit, goal, holds, RIVAL, float(rival), len(ours), COMMAND)
+        known = float(rival) if np.isfinite(rival) else None  # None: a reflex ended the rival's motion
+        return Figure(text, float(value), unit, goal, holds, RIVAL, known, len(ours), COMMAND)
 
     p99 = float(np.percentile(ours, 99))
     rate = 1e3 / float(np.mean(gaps))
@@ -199,7 +200,7 @@ def figures_of(sent: Sent, bridge: Run, raw: Run, drives: Sequence[Drive]) -> li
         ),
     ]  # fmt: skip
     for drive, mine, other in zip(drives, bridge.ended, raw.ended, strict=True):
-        stop, rival = 1e3 * sent.motion_over(mine), 1e3 * sent.motion_over(other)
+        stop, rival = (1e3 * sent.motion_over(end) if np.isfinite(end) else np.nan for end in (mine, other))
         text = f"last command at {drive.speed:g} m/s to the end of all motion"
         rows.append(figure(text, stop, "ms", rival, f"<= {STOP_GOAL_MS:g}", stop <= STOP_GOAL_MS))
     return rows
