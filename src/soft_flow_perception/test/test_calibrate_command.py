@@ -20,9 +20,9 @@ from soft_flow_perception.camera_info_file import CameraInfo
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory, renderer: Renderer) -> Path:
-    """Twenty pictures of the board, and one without it."""
+    """Sixteen pictures of the board, and one without it."""
     folder = tmp_path_factory.mktemp("pictures")
-    for number, pose in enumerate(many_poses(20)):
+    for number, pose in enumerate(many_poses(16)):
         cv2.imwrite(str(folder / f"{number:02d}.png"), renderer.render(pose, seed=number))
     cv2.imwrite(str(folder / "empty.png"), np.full((SIZE[1], SIZE[0], 3), 90, np.uint8))
     return folder
@@ -67,7 +67,7 @@ def test_intrinsics_from_pictures_go_where_the_cell_looks_for_them(
     assert (found.image_width, found.image_height, found.camera_name) == (*SIZE, "wrist")
     assert "pixels RMS" in output.read_text() and output.with_suffix(".png").is_file()
     said = capsys.readouterr().out
-    assert "not used, for lack of corners: empty.png" in said and "20 pictures" in said
+    assert "not used, for lack of corners: empty.png" in said and "16 pictures" in said
 
 
 def test_a_reprojection_error_above_the_limit_is_refused_but_drawn(
@@ -100,7 +100,7 @@ def test_live_pictures_are_kept_for_another_attempt(
 ) -> None:
     robot, live = cell(tmp_path), tmp_path / "live"
     live.mkdir()
-    for number in range(30):  # one pose, held
+    for number in range(20):  # one pose, held
         picture = renderer.render(board_pose(0.5, 0.5, 0.35), seed=number)
         cv2.imwrite(str(live / f"{number:02d}.png"), picture)
     assert main(["intrinsics", "--camera", "wrist", "--robot", str(robot)]) == 1
@@ -150,7 +150,8 @@ def test_hand_eye_finds_the_mounting_and_writes_it_into_the_cell(
     np.testing.assert_allclose(placement.quaternion, sign * truth.quaternion, atol=2e-3)
     snippet = yaml.safe_load((samples / "placement.yaml").read_text())
     assert tuple(snippet["placement"]["position"]) == placement.position
-    assert (samples / "placement.png").is_file()
+    drawn = cv2.imread(str(samples / "placement.png"))
+    assert drawn is not None and drawn.std() > 5
     said = capsys.readouterr().out
     assert "left out in turn:" in said and f"in the frame of the {parent}" in said and "park" in said
 

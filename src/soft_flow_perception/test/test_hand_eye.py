@@ -1,19 +1,16 @@
 """Hand-eye calibration: a known mounting is found again, for both set-ups; bad samples are refused."""
 
 import dataclasses
-from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
-from board_scene import BOARD, board_pose, info, many_poses, project
+from board_scene import board_pose, info, many_poses, project
 from hand_eye_scene import BOARD_IN_CARRIER, CAMERA, samples_of
 from scipy.spatial.transform import Rotation
 
 from soft_flow_contract.pose import Pose
 from soft_flow_perception.calibration import hand_eye_closed_form as closed_form
-from soft_flow_perception.calibration.hand_eye_picture import draw_hand_eye
-from soft_flow_perception.calibration.hand_eye_problem import HandEyeProblem, HandEyeSample, Parent
+from soft_flow_perception.calibration.hand_eye_problem import HandEyeProblem, Parent
 from soft_flow_perception.calibration.hand_eye_quality import (
     HandEyeRequirements,
     calibrate_hand_eye,
@@ -157,7 +154,7 @@ def test_a_placement_that_is_too_uncertain_is_a_fault() -> None:
 
 def test_the_claimed_uncertainty_is_that_of_the_errors() -> None:
     errors, claimed = [], []
-    for seed in range(5):
+    for seed in range(4):
         result = calibrate_hand_eye(samples_of("flange", pixels=0.15, arm=5e-4, seed=seed), "flange", info())
         errors.append(error(result.solution.X, CAMERA["flange"])[0])
         claimed.append(result.deviation[0])
@@ -191,12 +188,3 @@ def test_transforms_obey_their_laws() -> None:
     assert difference(shifted, frames[1], random.normal(size=3)) == pytest.approx((0.005, 0.0), abs=1e-7)
     pose = Pose.from_matrix(np.zeros(3), Rotation.from_rotvec([0, 0.2, 0]).as_matrix())
     assert difference(from_pose(pose), np.eye(4), np.zeros(3)) == pytest.approx((0.0, 0.2))
-
-
-@pytest.mark.parametrize("parent", SETUPS)
-def test_the_result_is_drawn(parent: Parent, tmp_path: Path) -> None:
-    samples: list[HandEyeSample] = samples_of(parent, pixels=0.1, arm=3e-4)
-    result = calibrate_hand_eye(samples, parent, info())
-    draw_hand_eye(result, BOARD, tmp_path, "title", tmp_path / "new" / "a.png")
-    image = cv2.imread(str(tmp_path / "new" / "a.png"))
-    assert image is not None and image.std() > 5

@@ -1,5 +1,10 @@
 """The node in-process; a peer plays camera and arm, and asks for samples."""
 
+import os
+import pty
+import subprocess
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -133,3 +138,32 @@ def test_an_arm_that_moves_is_refused(make_cell: Callable[..., Cell], renderer: 
 def test_camera_and_folder_must_be_given(make_cell: Callable[..., Cell]) -> None:
     with pytest.raises(ContractError, match="camera .* and folder"):
         make_cell(camera="")
+
+
+def test_enter_on_a_terminal_asks_for_a_sample(tmp_path: Path) -> None:
+    keyboard, terminal = pty.openpty()
+    command = [sys.executable, "-m", "soft_flow_perception.hand_eye_sampler_node", "--ros-args"]
+    process = subprocess.Popen(
+        [*command, "-p", "camera:=wrist", "-p", f"folder:={tmp_path}"],
+        stdin=terminal,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    too_long = threading.Timer(60.0, process.kill)  # ends the reading below
+    too_long.start()
+    said = ""
+    try:
+        assert process.stderr is not None
+        for line in process.stderr:
+            said += line
+            if "Enter: take a sample" in line:
+                os.write(keyboard, b"\n")
+            if "no sample: no picture has come" in line:
+                break
+    finally:
+        too_long.cancel()
+        process.kill()
+        process.communicate()
+        os.close(keyboard)
+        os.close(terminal)
+    assert "no sample: no picture has come" in said

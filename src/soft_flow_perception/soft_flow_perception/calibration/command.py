@@ -34,6 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ContractError as error:
         print(f"soft-flow calibrate {arguments.part}: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(f"soft-flow calibrate {arguments.part}: interrupted", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

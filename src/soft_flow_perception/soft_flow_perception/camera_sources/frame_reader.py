@@ -189,7 +189,7 @@ class FrameReader:
             self._frames += 1
             self._rate.add(frame.capture_ns)
             self._heard_ns = self._clock()
-        self._on_news()
+        self._tell()
 
     def _change(self, state: ReaderState, reason: str) -> None:
         with self._lock:
@@ -198,4 +198,8 @@ class FrameReader:
             if state is ReaderState.LOST:
                 self._newest = None  # what was lost is not shown any more
         if changed:
+            self._tell()
+
+    def _tell(self) -> None:
+        if not self._stopping.is_set():  # who stopped the reader may be gone already
             self._on_news()
