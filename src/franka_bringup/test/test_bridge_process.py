@@ -78,8 +78,7 @@ def test_when_it_is_ended_the_arm_is_at_rest_and_free_for_the_next_client(
     process = start_node(cell_file)
     states()
     process.send_signal(number)
-    _, errors = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0, errors
+    process.communicate(timeout=PATIENCE)
     connection = ArmConnection.open(RobotCell.load(cell_file).arm)
     state = connection.read()
     connection.close()
