@@ -10,7 +10,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 NATIVE_ONLY = {"cv_bridge"}  # used where a native ROS 2 brings it
-OPENED_BY = {"torch.utils.tensorboard": "tensorboard"}  # modules that import another package for us
+# Modules that another package opens for us, or whose distribution has another name and does not say so.
+OPENED_BY = {"torch.utils.tensorboard": "tensorboard", "pinocchio": "pin"}
 STANDARD = set(sys.stdlib_module_names) | {"compression"}  # in the standard library since Python 3.14
 
 
