@@ -124,10 +124,19 @@ class Subscriber:
             self._targets.publish(convert.to_pose_stamped(target, self._node.get_clock().now().nanoseconds))
         self.until_state(DriverState.FAULT)
         self._until(lambda: time.monotonic() > last + REST, "rest")
-        answer = self._recover.call_async(Trigger.Request())
-        self._until(answer.done, "recovery")
-        self.until_state(DriverState.READY)
+        self._recover_driver()
         return last
+
+    def _recover_driver(self) -> None:
+        end = time.monotonic() + PATIENCE
+        answer = self._recover.call_async(Trigger.Request())
+        self._until(answer.done, "an answer of the recover service")
+        while not answer.result().success:
+            if time.monotonic() > end:
+                raise RuntimeError(f"the driver does not recover: {answer.result().message}")
+            answer = self._recover.call_async(Trigger.Request())
+            self._until(answer.done, "an answer of the recover service")
+        self.until_state(DriverState.READY)
 
     def close(self) -> None:
         """End."""

@@ -176,7 +176,7 @@ class ArmFollower:
         """What was wrong has been put right; begin where the arm is.
 
         Args:
-            state: just read.
+            state: just observed.
             restarted: whether nothing has driven the arm in between, so that the reference may jump to it.
         """
         with self._lock:

@@ -22,6 +22,7 @@ from soft_flow_franka_bringup.pacing import Pacing
 _POLL = 0.1  # s between looks at a call, when nothing else is to be done
 _TUNE_EVERY = 20  # cycles between fits of the damping
 _COME_TO_REST = 0.15  # s for the reference to end before the arm is let go
+_STATE_PATIENCE, _STATE_POLL = 0.3, 0.001  # s for a new state to come when there should be one a millisecond
 _CLOSE_PATIENCE = 5.0  # s for the thread to end; it holds the arm's rest, and a broken connection, up
 
 
@@ -227,9 +228,24 @@ class ArmThread:
             connection.recover()
             self._follower.connected(connection.read(), time.monotonic())
             connection.start()
-        elif not self._follower.fresh(time.monotonic()):
-            raise ArmRefused("the controller's state still stands still")
-        self._follower.recovered(connection.read(), restarted)
+        state = self._next_state(connection)
+        self._follower.observe(state, time.monotonic())
+        self._follower.recovered(state, restarted)
+
+    def _next_state(self, connection: ArmConnection) -> ArmState:
+        """A state that is newer than the one that is read now.
+
+        Raises:
+            ArmRefused: none comes.
+        """
+        before = connection.read().time_ms
+        until = time.monotonic() + _STATE_PATIENCE
+        while time.monotonic() < until:
+            state = connection.read()
+            if state.time_ms != before:
+                return state
+            time.sleep(_STATE_POLL)
+        raise ArmRefused("the controller's state still stands still")
 
     # Reports
 
