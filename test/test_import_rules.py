@@ -23,8 +23,8 @@ MAY_IMPORT = {
     "soft_flow_sim": _CONTRACT | {"soft_flow_teleop"},
     "orca_hand_driver": _CONTRACT,
     "soft_flow_franka_bringup": _CONTRACT,
-    # The demo and its report look at what the learner made, doctor asks a robot's parts through their drivers'
-    # code; starting imports none of these.
+    # The demo and its report look at what the learner made, doctor asks a robot's parts through the code of
+    # their drivers; starting imports none of these.
     "soft_flow_bringup": _CONTRACT
     | {"soft_flow_policy", "soft_flow_learner"}
     | {"orca_hand_driver", "soft_flow_franka_bringup", "soft_flow_perception"},

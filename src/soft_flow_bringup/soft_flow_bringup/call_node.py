@@ -15,7 +15,9 @@ from soft_flow_contract import topics
 from soft_flow_msgs.action import CalibrateHand, GoToStart
 from soft_flow_msgs.srv import EndEpisode, LabelEpisode, StartEpisode
 
-_PATIENCE = 5.0  # s for somebody to offer it
+_PATIENCE = 5.0  # s for somebody to offer it; DDS announces itself anew every 3
+_SETTLING = 0.1  # s in which the other side finds us as well: an answer to one whom it does not know is lost
+_ANSWER, _ACCEPTANCE = 60.0, 5.0  # s that a service may take, and a goal until it is accepted
 _UNTIL_CANCELLED = 10.0  # s
 Values = Sequence[str]
 Make = Callable[[Values], Any]  # raises ValueError for values that make no request
@@ -88,6 +90,10 @@ def _nobody(name: str) -> tuple[bool, str]:
     )
 
 
+def _no_answer(name: str, seconds: float) -> tuple[bool, str]:
+    return False, f"{name}: no answer within {seconds:.0f} s; it may be done all the same: look at the graph"
+
+
 def _fields(message: Any) -> str:
     """A message on a line."""
     values = {name: getattr(message, name) for name in message.get_fields_and_field_types()}
@@ -98,6 +104,16 @@ def _fields(message: Any) -> str:
     )
 
 
+def ask(node: Node, name: str, values: Values) -> tuple[bool, str]:
+    """Ask for a service or an action; whether the answer was yes, and its text.
+
+    Raises:
+        ValueError: the values make no request.
+        KeyboardInterrupt: a service was not waited for.
+    """
+    return (call_service if name in SERVICES else send_goal)(node, name, values)
+
+
 def call_service(node: Node, name: str, values: Values) -> tuple[bool, str]:
     """Call it; whether the answer was yes, and its text."""
     kind, make = SERVICES[name]
@@ -105,8 +121,11 @@ def call_service(node: Node, name: str, values: Values) -> tuple[bool, str]:
     client = node.create_client(kind, name)
     if not client.wait_for_service(_PATIENCE):
         return _nobody(name)
+    rclpy.spin_once(node, timeout_sec=_SETTLING)
     future = client.call_async(request)
-    rclpy.spin_until_future_complete(node, future)
+    rclpy.spin_until_future_complete(node, future, timeout_sec=_ANSWER)
+    if not future.done():
+        return _no_answer(name, _ANSWER)
     response = future.result()
     episode = getattr(response, "episode_id", "")
     return bool(response.success), response.message or (f"episode {episode}" if episode else "done")
@@ -119,8 +138,11 @@ def send_goal(node: Node, name: str, values: Values) -> tuple[bool, str]:
     client = ActionClient(node, kind, name)
     if not client.wait_for_server(_PATIENCE):
         return _nobody(name)
+    rclpy.spin_once(node, timeout_sec=_SETTLING)
     sent = client.send_goal_async(goal, feedback_callback=lambda message: _show(_fields(message.feedback)))
-    rclpy.spin_until_future_complete(node, sent)
+    rclpy.spin_until_future_complete(node, sent, timeout_sec=_ACCEPTANCE)
+    if not sent.done():
+        return _no_answer(name, _ACCEPTANCE)
     handle = sent.result()
     if not handle.accepted:
         return False, "refused: it is being done already"
@@ -151,7 +173,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     node = Node("soft_flow_call")
     try:
-        ask = call_service if name in SERVICES else send_goal
         success, text = ask(node, name, values)
     except ValueError as error:
         print(f"soft-flow call {name}: {error}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Ask a running graph for something, as `ros2 service call` and `ros2 action send_goal` do where there is ros2.
+"""Ask a running graph for something, as `ros2 service call` and `ros2 action send_goal` do, without ros2.
 
     ./soft-flow call emergency_stop
     ./soft-flow call episode/end success

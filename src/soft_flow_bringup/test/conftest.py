@@ -2,12 +2,14 @@
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from hypothesis import HealthCheck, settings
 from rclpy.serialization import serialize_message
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
@@ -20,6 +22,12 @@ from soft_flow_learner.train import main as train
 from soft_flow_msgs.msg import ExecutedAction, Transition
 
 ROOT = Path(__file__).resolve().parents[3]
+# Modules beside the tests, and the simulator's: a world of the simulated protocols as a process.
+sys.path += [str(Path(__file__).parent), str(ROOT / "src" / "soft_flow_sim" / "test")]
+
+# A law is about values, and this machine may be busy: no limit on the time of an example.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from soft_flow_bringup.robot_doctor.probe_report import doing, tell
 from soft_flow_bringup.robot_doctor.spread import Spread
 
-_CONNECT_LIMIT = 6.0  # s; a controller that has a client leaves the next one waiting without a word
+_CONNECT_LIMIT = 5.0  # s; a controller that has a client leaves the next one waiting without a word
 
 
 def lost_states(stamps_ms: NDArray[np.int64]) -> int:

@@ -5,7 +5,7 @@ from soft_flow_bringup.robot_doctor.graph_measurements import DriverSaid, GraphM
 from soft_flow_contract.driver_machine import DriverState
 
 # ms; joint_max_age and camera_max_age of robot.launch.xml
-MAX_AGES = {"arm/joint_states": 60.0, "hand/joint_states": 60.0}
+MAX_AGES = {"arm/joint_states": 50.0, "hand/joint_states": 50.0}
 CAMERA_MAX_AGE = 100.0
 _CONTROL_RATE = 20.0  # Hz
 _FUTURE = 2.0  # ms by which a stamp may be ahead: two readings of the same clock

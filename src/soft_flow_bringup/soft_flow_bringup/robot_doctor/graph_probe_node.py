@@ -16,7 +16,7 @@ from soft_flow_bringup.robot_doctor.spread import Spread
 from soft_flow_contract import topics
 from soft_flow_msgs.msg import DriverState
 
-_DISCOVERY = 2.0  # s for which a graph is looked for
+_DISCOVERY = 4.0  # s for which a graph is looked for; DDS announces itself anew every 3
 _LATCHED = 0.5  # s in which what is latched has come
 _STAMP = struct.Struct("<iI")  # a header comes first in the bytes of a message, after four of encapsulation
 _ENCAPSULATION = 4

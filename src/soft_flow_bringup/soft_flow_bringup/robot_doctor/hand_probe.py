@@ -19,7 +19,8 @@ from soft_flow_bringup.robot_doctor.spread import Spread
 _PROTOCOL = 2.0
 _SWEEPS = 100
 _PATIENCE = 4.0  # s for all sweeps: a bus that does not answer is asked less often
-_ATTEMPTS = 2  # of a ping; a byte may get lost
+_ATTEMPTS = 3  # of a ping: a byte may get lost, or a busy computer be late
+_PAUSE = 0.1  # s, longer every time
 # Addresses and lengths of items (Robotis, control tables of XC330-T288-T and XC430-T240BB-T).
 _RETURN_DELAY = 9, 1  # 2 us
 _VOLTAGE_LIMITS = 32, 4  # highest and lowest, 0.1 V
@@ -44,13 +45,15 @@ class Motors:
 
     def models(self, ids: Sequence[int]) -> dict[int, int]:
         """Model numbers of those that answer."""
-        found = {}
-        for motor in ids:
-            for _ in range(_ATTEMPTS):
+        found: dict[int, int] = {}
+        for attempt in range(_ATTEMPTS):
+            for motor in set(ids) - set(found):
                 model, result, _ = self._packets.ping(self._port, motor)
                 if result == sdk.COMM_SUCCESS:
                     found[motor] = int(model)
-                    break
+            if len(found) == len(ids):
+                break
+            time.sleep(attempt * _PAUSE)
         return found
 
     def reader(self, ids: Sequence[int], item: tuple[int, int]) -> "sdk.GroupSyncRead":
