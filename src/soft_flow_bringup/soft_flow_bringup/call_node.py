@@ -104,22 +104,22 @@ def _fields(message: Any) -> str:
     )
 
 
-def ask(node: Node, name: str, values: Values) -> tuple[bool, str]:
-    """Ask for a service or an action; whether the answer was yes, and its text.
+def ask(node: Node, name: str, values: Values, patience: float = _PATIENCE) -> tuple[bool, str]:
+    """Ask for a service or an action, which somebody offers within `patience` s; whether yes, and the text.
 
     Raises:
         ValueError: the values make no request.
         KeyboardInterrupt: a service was not waited for.
     """
-    return (call_service if name in SERVICES else send_goal)(node, name, values)
+    return (call_service if name in SERVICES else send_goal)(node, name, values, patience)
 
 
-def call_service(node: Node, name: str, values: Values) -> tuple[bool, str]:
+def call_service(node: Node, name: str, values: Values, patience: float) -> tuple[bool, str]:
     """Call it; whether the answer was yes, and its text."""
     kind, make = SERVICES[name]
     request = make(values)
     client = node.create_client(kind, name)
-    if not client.wait_for_service(_PATIENCE):
+    if not client.wait_for_service(patience):
         return _nobody(name)
     rclpy.spin_once(node, timeout_sec=_SETTLING)
     future = client.call_async(request)
@@ -131,12 +131,12 @@ def call_service(node: Node, name: str, values: Values) -> tuple[bool, str]:
     return bool(response.success), response.message or (f"episode {episode}" if episode else "done")
 
 
-def send_goal(node: Node, name: str, values: Values) -> tuple[bool, str]:
+def send_goal(node: Node, name: str, values: Values, patience: float) -> tuple[bool, str]:
     """Send it, print its feedback, wait; whether it succeeded, and its text. Ctrl-C cancels it."""
     kind, make = ACTIONS[name]
     goal = make(values)
     client = ActionClient(node, kind, name)
-    if not client.wait_for_server(_PATIENCE):
+    if not client.wait_for_server(patience):
         return _nobody(name)
     rclpy.spin_once(node, timeout_sec=_SETTLING)
     sent = client.send_goal_async(goal, feedback_callback=lambda message: _show(_fields(message.feedback)))

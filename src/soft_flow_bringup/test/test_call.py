@@ -98,7 +98,7 @@ def test_values_that_make_no_request_are_refused_before_anything_is_asked(
 
 
 def test_what_nobody_offers_is_said_with_the_domain(node: Node) -> None:
-    success, text = ask(node, "arm/recover", [])
+    success, text = ask(node, "arm/recover", [], patience=0.1)
     assert not success
     assert "nobody offers arm/recover in ROS domain" in text
 

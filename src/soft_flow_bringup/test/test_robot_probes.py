@@ -47,9 +47,9 @@ def odd_probe(monkeypatch: pytest.MonkeyPatch) -> Callable[..., object]:
 
 
 def test_a_probe_that_hangs_is_ended_and_what_it_did_is_named(odd_probe: Callable[..., object]) -> None:
-    answer = odd_probe("hang", 3.0)
+    answer = odd_probe("hang", 2.0)
     assert (answer.status, answer.measured) == (TIMED_OUT, None)
-    assert answer.problem == "no answer within 3 s while waiting for a bus"
+    assert answer.problem == "no answer within 2 s while waiting for a bus"
 
 
 def test_a_probe_that_crashes_is_told_with_its_exception(odd_probe: Callable[..., object]) -> None:
@@ -102,7 +102,7 @@ def test_a_free_controller_is_read_and_nothing_stops_the_arm(world: World) -> No
 
 def test_a_controller_that_has_a_client_is_busy(world: World) -> None:
     with other_client(world.address):
-        measured = measure_arm(world.address, seconds=0.1)
+        measured = measure_arm(world.address, patience=1.0)
         assert (measured.outcome, measured.reading) == ("busy", None)
 
 

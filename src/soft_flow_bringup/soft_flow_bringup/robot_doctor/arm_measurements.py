@@ -76,8 +76,10 @@ def _connect(address: str) -> float:
         return round((time.perf_counter() - began) * 1e3, 3)
 
 
-def measure_arm(address: str, seconds: float = 2.0) -> ArmMeasured:
-    """Connect to the controller of an arm and read its states; nothing moves.
+def measure_arm(address: str, seconds: float = 2.0, patience: float = 5.0) -> ArmMeasured:
+    """Connect to the controller of an arm and read its states for so long; nothing moves.
+
+    A controller that does not greet within `patience` seconds is busy.
 
     The way is tried once before and, if the controller is free, some times after: a controller that serves
     another client would get a queue of ours.
@@ -90,7 +92,7 @@ def measure_arm(address: str, seconds: float = 2.0) -> ArmMeasured:
         return ArmMeasured(address=address, outcome="unreachable", problem=str(error))
     time.sleep(_BETWEEN_CONNECTIONS)
     module = "soft_flow_bringup.robot_doctor.arm_probe"
-    answer = run_probe(module, [address, str(seconds)], _PROBE_LIMIT)
+    answer = run_probe(module, [address, str(seconds), str(patience)], _PROBE_LIMIT)
     told: dict[str, Any] = answer.measured or {"outcome": "failed", "problem": answer.problem}
     if told["outcome"] == "measured":
         times += _more_connections(address)

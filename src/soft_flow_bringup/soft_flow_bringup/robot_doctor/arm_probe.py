@@ -1,4 +1,4 @@
-"""Reads the states of an arm's controller (a program of `doctor`): `arm_probe ADDRESS SECONDS`.
+"""Reads the states of an arm's controller (a program of `doctor`): `arm_probe ADDRESS SECONDS PATIENCE`.
 
 It commands nothing. franky sets collision thresholds when it connects, as every client of it does.
 """
@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 
 from soft_flow_bringup.robot_doctor.probe_report import doing, tell
 from soft_flow_bringup.robot_doctor.spread import Spread
-
-_CONNECT_LIMIT = 5.0  # s; a controller that has a client leaves the next one waiting without a word
 
 
 def lost_states(stamps_ms: NDArray[np.int64]) -> int:
@@ -43,22 +41,25 @@ def clock_drift(stamps_ms: NDArray[np.int64], arrivals_s: NDArray[np.float64]) -
 
 
 class _ConnectWatch:
-    """Ends the process, with the reason, when connecting takes too long."""
+    """Ends the process, with the reason, when connecting takes too long.
 
-    def __init__(self) -> None:
-        self._done = threading.Event()
+    A controller that has a client leaves the next one waiting without a word.
+    """
+
+    def __init__(self, patience: float) -> None:
+        self._patience, self._done = patience, threading.Event()
         threading.Thread(target=self._watch, daemon=True).start()
 
     def _watch(self) -> None:
-        if not self._done.wait(_CONNECT_LIMIT):
-            tell({"outcome": "busy", "problem": f"no answer to the client within {_CONNECT_LIMIT:.0f} s"})
+        if not self._done.wait(self._patience):
+            tell({"outcome": "busy", "problem": f"no answer to a client within {self._patience:g} s"})
             os._exit(0)
 
     def connected(self) -> None:
         self._done.set()
 
 
-def connect(address: str) -> Any:
+def connect(address: str, patience: float) -> Any:
     """Connect; tells why and ends the program when that fails.
 
     The wish for real time is judged from the kernel; here states are read, and for that none is needed.
@@ -66,7 +67,7 @@ def connect(address: str) -> Any:
     import franky
 
     doing("connecting to the controller")
-    watch = _ConnectWatch()
+    watch = _ConnectWatch(patience)
     try:
         return franky.Robot(address, realtime_config=franky.RealtimeConfig.Ignore)
     except franky.IncompatibleVersionException as error:
@@ -110,8 +111,8 @@ def read(robot: Any, seconds: float) -> dict[str, Any]:
 
 def main() -> None:
     """Connect, read, tell."""
-    address, seconds = sys.argv[1], float(sys.argv[2])
-    robot = connect(address)
+    address, seconds, patience = sys.argv[1], float(sys.argv[2]), float(sys.argv[3])
+    robot = connect(address, patience)
     tell({"outcome": "measured", "reading": read(robot, seconds)})
 
 
