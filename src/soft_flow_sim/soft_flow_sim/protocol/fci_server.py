@@ -67,7 +67,7 @@ class FciServer(FrankaRobotServer):
         self.collision_torque = np.full(7, _TORQUE_WITHOUT_CLIENT)
         self._arm = arm
         self.lost = 0
-        self.heard = False
+        self.heard = self._answered = False
         super().__init__(arm, addresses)
         # franky_sim offers no other way to handle a command differently.
         commands = self._FrankaServer__command_class_map  # type: ignore[attr-defined]
@@ -91,6 +91,11 @@ class FciServer(FrankaRobotServer):
         """Whether a client's motion is running, so that a command is due every millisecond."""
         return bool(self.current_motion_id)
 
+    @property
+    def due(self) -> bool:
+        """Whether a command is due now: the motion's first one answers a state that tells of the motion."""
+        return self.moving and self._answered and not self.heard
+
     def start_motion(
         self,
         controller_mode: MoveCommandControllerMode,
@@ -104,7 +109,7 @@ class FciServer(FrankaRobotServer):
         """
         if self.reflex_reason:
             raise RuntimeError(f"refused until automatic error recovery: {self.reflex_reason}")
-        self.lost = 0
+        self.lost, self._answered = 0, False
         super().start_motion(controller_mode, motion_generator_mode, motion_id)
 
     def cycle(self) -> None:
@@ -119,7 +124,7 @@ class FciServer(FrankaRobotServer):
         if not self.moving:
             self.lost = 0
             return
-        self.lost = 0 if self.heard else self.lost + 1
+        self.lost = self.lost + 1 if self.due or self._silent else 0
         position, velocity = np.array(self._arm.inner_state.q), np.array(self._arm.inner_state.dq)
         if self.lost >= LOST_PACKETS:
             self.reflex("communication_constraints_violation")
@@ -168,7 +173,7 @@ class FciServer(FrankaRobotServer):
         self.reset_state()
 
     def _handle_udp_command(self, command_data: bytes) -> None:
-        self.heard = True
+        self.heard = self._answered = True
         if not self.reflex_reason:
             super()._handle_udp_command(command_data)
 

@@ -37,7 +37,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--folder", default=DEFAULT_FOLDER, help="where servo bus and simulator node meet it")
     parser.add_argument("--domain", default="nominal", choices=sorted(DOMAINS))
     parser.add_argument("--realtime-factor", type=float, default=1.0, help="simulated seconds a wall second")
-    parser.add_argument("--patience", type=float, default=0.02, help="s for which a command is waited for")
+    parser.add_argument("--patience", type=float, default=0.05, help="s for which a command is waited for")
     return parser.parse_args(without_ros_arguments(arguments))
 
 

@@ -98,10 +98,10 @@ class WorldLoop:
     def _await_command(self) -> None:
         """Give a client that is due a little more time, if it is one that still answers."""
         server = self._server
-        if not server.moving or server.heard or server.silent or server.lost:
+        if not server.due or server.silent or server.lost:
             return
         deadline = time.monotonic() + self._patience
-        while not server.heard and server.moving and time.monotonic() < deadline:
+        while server.due and time.monotonic() < deadline:
             time.sleep(_POLL)
             server.cycle()
 
