@@ -16,7 +16,7 @@ class TopicMeasured(StrictModel):
     Attributes:
         publishers: how many nodes publish it.
         messages: how many came.
-        rate: messages a second.
+        rate: messages a second of the graph's time: in a simulated world at half speed half as many come.
         intervals: between arrivals.
         ages: arrival minus stamp, in the graph's time; negative ones are stamps of the future.
     """

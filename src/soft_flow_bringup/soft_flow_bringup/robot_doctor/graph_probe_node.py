@@ -30,6 +30,7 @@ class Listening:
     def __init__(self, node: Node, kind: type, topic: str) -> None:
         self._node = node
         self.arrivals: list[float] = []
+        self.stamps: list[int] = []
         self.ages: list[float] = []
         self.subscription = node.create_subscription(
             kind, topic, self._on_message, topics.sensor(False), raw=True
@@ -39,24 +40,30 @@ class Listening:
         seconds, nanoseconds = _STAMP.unpack_from(data, _ENCAPSULATION)
         now = self._node.get_clock().now().nanoseconds
         self.arrivals.append(time.monotonic())
-        self.ages.append((now - (seconds * 10**9 + nanoseconds)) * 1e-6)
+        self.stamps.append(seconds * 10**9 + nanoseconds)
+        self.ages.append((now - self.stamps[-1]) * 1e-6)
 
     def forget(self) -> None:
         """Begin anew: what came while the graph was discovered is not regular."""
-        self.arrivals.clear()
-        self.ages.clear()
+        for kept in (self.arrivals, self.stamps, self.ages):
+            kept.clear()
 
-    def result(self, seconds: float) -> dict[str, Any]:
-        """The fields of TopicMeasured, after listening for so long."""
+    def result(self, simulated_time: bool) -> dict[str, Any]:
+        """The fields of TopicMeasured."""
         gaps = [1e3 * (b - a) for a, b in zip(self.arrivals, self.arrivals[1:], strict=False)]
         intervals, ages = Spread.of(gaps), Spread.of(self.ages)
         return {
             "publishers": self.subscription.get_publisher_count(),
             "messages": len(self.arrivals),
-            "rate": round(len(self.arrivals) / seconds, 1),
+            "rate": self._rate(simulated_time),
             "intervals": intervals.model_dump() if intervals else None,
             "ages": ages.model_dump() if ages else None,
         }
+
+    def _rate(self, simulated_time: bool) -> float:
+        times = [stamp * 1e-9 for stamp in self.stamps] if simulated_time else self.arrivals
+        elapsed = times[-1] - times[0] if times else 0.0
+        return round((len(times) - 1) / elapsed, 1) if elapsed > 0 else 0.0
 
 
 class GraphProbe(Node):
@@ -126,10 +133,8 @@ def measure(seconds: float, cameras: list[str]) -> dict[str, Any]:
     doing("listening")
     for listening in probe.listening.values():
         listening.forget()
-    began = time.monotonic()
     probe.spin(seconds)
-    elapsed = time.monotonic() - began
-    results = {topic: listening.result(elapsed) for topic, listening in probe.listening.items()}
+    results = {topic: listening.result(simulated) for topic, listening in probe.listening.items()}
     return {
         "running": True,
         "simulated_time": simulated,
