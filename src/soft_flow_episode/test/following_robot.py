@@ -74,6 +74,11 @@ class FollowingRobot(Node):
         self._stamp_ns = self.get_clock().now().nanoseconds // dt * dt
         self.paced, self._seen_ns = True, 0
         self.create_timer(0.002, self._observe_due)
+        self.create_timer(0.5, self._say_again)
+
+    def _say_again(self) -> None:
+        for name in self._drivers:
+            self.say(name, DriverState.READY)
 
     def _observe_due(self) -> None:
         if self._seen_ns < self._stamp_ns <= self.get_clock().now().nanoseconds:
