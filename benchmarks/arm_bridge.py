@@ -236,7 +236,8 @@ def main() -> int:
         sent = Sent.load(record)
     stolen, busy = before.shares_until(ProcessorTime.now())
     notes = (
-        f"{os.cpu_count()} cores, {100 * busy:.0f} % in use, {100 * stolen:.1f} % stolen by other machines. "
+        f"{os.cpu_count()} cores, {100 * busy:.0f} % in use, {100 * stolen:.1f} % stolen by other machines; "
+        f"niceness {os.getpriority(os.PRIO_PROCESS, 0)}. "
         f"{RIVAL}: a process without ROS reads the state as often, and gives franky's tracker the same "
         f"targets, led linearly over a tick of {1e3 * TICK:g} ms, with its own damping and without "
         "feed-forward. Motion is over when no joint is faster than 0.05 rad/s, by the controller's own "

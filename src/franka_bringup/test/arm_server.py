@@ -10,7 +10,6 @@ import select
 import signal
 import sys
 import time
-from typing import Any
 
 import mujoco
 import numpy as np
@@ -24,6 +23,7 @@ from soft_flow_sim.protocol.fci_server import FciServer
 HOME = np.array([-0.35, -0.25, 0.0, -2.20, 0.0, 1.95, 0.40])
 PAYLOAD_MASS, PAYLOAD_CENTER, PAYLOAD_INERTIA = 1.12, (-0.0012, -0.0021, 0.1374), (0.0086, 0.0084, 0.0017)
 PATIENCE = 0.03  # s for which a command is waited for, so that a busy machine is no communication error
+_LONGEST_LOG = 600_000  # states
 SLIP = 0.05  # s late after which the world gives up catching up
 
 
@@ -85,12 +85,14 @@ class ArmServer:
 
     def __init__(self, world: ArmWorld, server: FciServer, speed: float, log: bool) -> None:
         self._world, self._server, self._period = world, server, 0.001 / speed
-        self.sent: list[tuple[Any, ...]] | None = [] if log else None
+        # Made beforehand: a list that grows would let the collector of garbage pause the world.
+        self._sent = np.zeros((_LONGEST_LOG if log else 0, 8))
+        self._steps = 0
         self.stopped = False
         self._expects = False
 
     def run(self) -> None:
-        due, step = time.monotonic(), 0
+        due = time.monotonic()
         while not self.stopped:
             due += self._period
             now = time.monotonic()
@@ -99,8 +101,7 @@ class ArmServer:
             elif now - due > SLIP:
                 due = now
             self._step()
-            step += 1
-            if step % 10 == 0 and select.select([sys.stdin], [], [], 0)[0]:
+            if self._steps % 10 == 0 and select.select([sys.stdin], [], [], 0)[0]:
                 self._obey(sys.stdin.readline().split())
 
     def _step(self) -> None:
@@ -114,9 +115,15 @@ class ArmServer:
             server.cycle()
         self._world.step()
         server.check()
-        if self.sent is not None:
-            self.sent.append((time.monotonic(), *self._world.arm.inner_state.q))
+        if self._steps < len(self._sent):
+            self._sent[self._steps] = (time.monotonic(), *self._world.arm.inner_state.q)
+        self._steps += 1
         server.publish()
+
+    @property
+    def sent(self) -> NDArray[np.float64]:
+        """(N, 8): when a state was sent (steady clock, s), and the joints' positions in it (rad)."""
+        return self._sent[: self._steps]
 
     def _obey(self, words: list[str]) -> None:
         if not words:
@@ -147,7 +154,7 @@ def main() -> None:
         server.run()
         fci.cleanup()
     if options.sent:
-        np.save(options.sent, np.array(server.sent))
+        np.save(options.sent, server.sent)
 
 
 if __name__ == "__main__":
