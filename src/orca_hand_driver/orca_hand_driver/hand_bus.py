@@ -19,6 +19,7 @@ from orca_hand_driver.hand_port import BusError, PinnedHand, bus_errors, close_p
 from orca_hand_driver.joint_map import JointMap, affine_joint_map
 
 NOT_CALIBRATED = "not calibrated, so nobody knows where the joints are; run hand/calibrate"
+_ATTEMPTS = 3  # to connect again after a calibration
 ShouldStop = Callable[[], bool]
 OnProgress = Callable[[dict[str, Any]], None]
 
@@ -265,9 +266,18 @@ class HandBus:
                 progress_callback=on_progress,
                 should_stop=should_stop,
             )
-        self.close()
-        self.open()
+        self._reopen()
         return result is not None
+
+    def _reopen(self) -> None:
+        """Let a new OrcaHand read what was written, as it will at the next start."""
+        self.close()
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return self.open()
+            except BusError:
+                continue  # the motors answered a moment ago; one that missed a ping answers the next
+        self.open()
 
     @staticmethod
     def _require_done(failed: list[int], what: str) -> None:

@@ -79,7 +79,6 @@ def close_port(hand: OrcaHand) -> None:
     client = hand.motor_client
     if client is None:
         return
-    client.port_handler.is_using = False  # sticks when an exception came in the middle of a transaction
     client.OPEN_CLIENTS.discard(client)
     with bus_errors("closing the port"):
         try:

@@ -119,8 +119,11 @@ def test_deactivated_it_holds_and_refuses(bus: BusProcess, make_graph: Callable[
     start = graph.ready()
     graph.node.trigger_deactivate()
     graph.until_state(DriverState.INACTIVE, "not active")
+    graph.joints.clear()
     graph.command(start)
     graph.until(lambda: graph.status()["refused_commands"] == "1", "a refusal")
+    graph.spin_for(0.1)
+    assert graph.joints == []
     assert bus.torque().all()
     graph.node.trigger_activate()
     graph.until_state(DriverState.READY)
