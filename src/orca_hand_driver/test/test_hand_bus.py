@@ -52,8 +52,12 @@ def test_angles_are_those_of_orca_core(bus: BusProcess, files: HandFiles) -> Non
     goal = bus.goal()
     ours.close()  # the motors keep their torque and their goals
     theirs = OrcaHand(str(files.configuration), str(files.calibration))
-    assert theirs.connect(interactive=False)[0]
-    angles = np.deg2rad(theirs.get_joint_position().as_array(list(ours.model.joint_names)))
+    while not theirs.connect(interactive=False)[0]:
+        assert time.monotonic() < end, "orca_core does not connect"
+    positions = theirs.get_joint_position()
+    while not theirs.last_read_ok:
+        positions = theirs.get_joint_position()
+    angles = np.deg2rad(positions.as_array(list(ours.model.joint_names)))
     theirs.disconnect()
     np.testing.assert_allclose(goal, ours.model.neutral, atol=0.01)
     np.testing.assert_allclose(rest.position, angles, atol=0.01)
