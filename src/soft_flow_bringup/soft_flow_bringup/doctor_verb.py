@@ -62,6 +62,9 @@ def checks(workspace: Workspace) -> list[tuple[str, Callable[[], Finding]]]:
 
 def main(arguments: argparse.Namespace, workspace: Workspace) -> int:
     """Run all checks and print the table."""
+    if arguments.json is not None and arguments.robot is None:
+        print("soft-flow doctor: --json keeps what --robot FILE measures; name a cell too", file=sys.stderr)
+        return 2
     if arguments.robot is not None:
         findings = _examine_robot(arguments, workspace)
     else:

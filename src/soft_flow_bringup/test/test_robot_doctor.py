@@ -121,6 +121,12 @@ def test_of_a_cell_that_cannot_be_read_no_part_is_asked(tmp_path: Path) -> None:
     assert "address" in cell.detail
 
 
+def test_without_a_robot_there_are_no_measurements_to_keep(tmp_path: Path) -> None:
+    result = doctor("--json", "measured.json", home=tmp_path)
+    assert result.returncode == 2
+    assert "--robot FILE" in result.stderr
+
+
 def test_before_set_up_a_robot_cannot_be_asked_and_that_is_said(tmp_path: Path) -> None:
     package = "src/soft_flow_bringup/soft_flow_bringup"
     shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))

@@ -17,7 +17,7 @@ class TopicMeasured(StrictModel):
         publishers: how many nodes publish it.
         messages: how many came.
         rate: messages a second of the graph's time: in a simulated world at half speed half as many come.
-        intervals: between arrivals.
+        intervals: between arrivals, or between stamps of a simulated graph.
         ages: arrival minus stamp, in the graph's time; negative ones are stamps of the future.
     """
 

@@ -25,7 +25,10 @@ _DRIVERS = {"arm": topics.ARM_DRIVER_STATE, "hand": topics.HAND_DRIVER_STATE}
 
 
 class Listening:
-    """Arrivals and stamps of one topic; messages stay bytes, for a picture takes long to be decoded."""
+    """Arrivals and stamps of one topic; a simulated graph is judged by the latter.
+
+    Messages stay bytes, for a picture takes long to be decoded.
+    """
 
     def __init__(self, node: Node, kind: type, topic: str) -> None:
         self._node = node
@@ -50,20 +53,21 @@ class Listening:
 
     def result(self, simulated_time: bool) -> dict[str, Any]:
         """The fields of TopicMeasured."""
-        gaps = [1e3 * (b - a) for a, b in zip(self.arrivals, self.arrivals[1:], strict=False)]
+        times = [stamp * 1e-9 for stamp in self.stamps] if simulated_time else self.arrivals
+        gaps = [1e3 * (b - a) for a, b in zip(times, times[1:], strict=False)]
         intervals, ages = Spread.of(gaps), Spread.of(self.ages)
         return {
             "publishers": self.subscription.get_publisher_count(),
             "messages": len(self.arrivals),
-            "rate": self._rate(simulated_time),
+            "rate": _rate(times),
             "intervals": intervals.model_dump() if intervals else None,
             "ages": ages.model_dump() if ages else None,
         }
 
-    def _rate(self, simulated_time: bool) -> float:
-        times = [stamp * 1e-9 for stamp in self.stamps] if simulated_time else self.arrivals
-        elapsed = times[-1] - times[0] if times else 0.0
-        return round((len(times) - 1) / elapsed, 1) if elapsed > 0 else 0.0
+
+def _rate(times: list[float]) -> float:
+    elapsed = times[-1] - times[0] if times else 0.0
+    return round((len(times) - 1) / elapsed, 1) if elapsed > 0 else 0.0
 
 
 class GraphProbe(Node):
