@@ -110,6 +110,7 @@ class ArmFollower:
             TargetRefused: it is not followed, and does not feed the watchdog.
         """
         with self._lock:
+            self.watch(now)  # a late command does not make up for those that stayed out
             try:
                 if not self._machine.follows:
                     raise TargetRefused(f"target: {self._machine.reason}")
