@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ _MEMORY = Path("/dev/shm")
 _MAGIC = 0x50F7_F10E_0001
 _ARM_JOINTS = 7
 _LONGEST_REPORT = 8192  # bytes of JSON
+_LOOK_EVERY = 0.05  # s
 _PATIENCE = 1.0  # s that a writer may take, before its reader gives up
 _HEADER = np.dtype(
     [("magic", "<u8"), ("joints", "<u4"), ("positions", "<u4"), ("equalities", "<u4"), ("mocap", "<u4")]
@@ -173,3 +175,29 @@ class SharedWorld:
         record = self.read("report")
         text = record["text"].tobytes()[: int(record["length"])]
         return json.loads(text) if text else {}
+
+
+def wait_for_world(
+    path: Path, given_up: Callable[[], bool], say: Callable[[str], None]
+) -> SharedWorld | None:
+    """Open a world's file, for which a world that starts at the same time may need a few seconds.
+
+    Args:
+        path: the world's file.
+        given_up: looked at between attempts.
+        say: is told once that there is no world yet.
+
+    Returns:
+        None when `given_up`.
+    """
+    told = False
+    while True:
+        try:
+            return SharedWorld.open(path)
+        except SharedWorldError as error:
+            if not told:
+                say(f"waiting for the world ({error})")
+            told = True
+        if given_up():
+            return None
+        time.sleep(_LOOK_EVERY)

@@ -105,7 +105,7 @@ def test_the_clients_targets_are_reached(robot: Any) -> None:
 
 def test_a_reflex_ends_the_motion_and_refuses_the_next_until_recovery(world: World, robot: Any) -> None:
     tracking = tracker(robot)
-    wait_for(lambda: robot.is_in_control)
+    wait_for(lambda: world.ask(do="status")["moving"])
     world.ask(do="fault", fault="reflex", reason="joint_reflex")
     assert "joint_reflex" in ended(tracking)
     assert robot.state.robot_mode == franky.RobotMode.Reflex
@@ -119,7 +119,7 @@ def test_a_reflex_ends_the_motion_and_refuses_the_next_until_recovery(world: Wor
 
 def test_a_client_that_falls_silent_is_stopped_by_the_arm_itself(world: World, robot: Any) -> None:
     tracking = tracker(robot)
-    wait_for(lambda: robot.is_in_control)
+    wait_for(lambda: world.ask(do="status")["moving"])
     world.ask(do="fault", fault="silent", seconds=0.3)
     wait_for(lambda: world.ask(do="status")["reflex"] != "")
     assert world.ask(do="status")["reflex"] == "communication_constraints_violation"

@@ -7,9 +7,9 @@ from soft_flow_sim.orca_hand_model import HAND_JOINT_NAMES, HAND_JOINT_RANGES
 from soft_flow_sim.servo_bus.control_table import Register as Reg
 from soft_flow_sim.servo_bus.hand_gearing import HandError, HandGearing
 from soft_flow_sim.servo_bus.hand_servos import HandServos
-from soft_flow_sim.servo_bus.shared_world_hand import SharedWorldHand, wait_for_world
+from soft_flow_sim.servo_bus.shared_world_hand import SharedWorldHand
 from soft_flow_sim.servo_bus.standalone_hand import StandaloneHand
-from soft_flow_sim.shared_world import SharedWorld
+from soft_flow_sim.shared_world import SharedWorld, wait_for_world
 
 HANDS = [("v1", "orcahand-right"), ("v1", "orcahand-left"), ("v2", "orcahand-right"), ("v2", "orcahand-left")]
 RIGHT = HandGearing.load("v2", "orcahand-right")
@@ -191,6 +191,6 @@ def test_the_bus_waits_for_its_world_and_says_so_once(tmp_path: Path) -> None:
             SharedWorld.create(tmp_path / "world", 17)
         return False
 
-    assert wait_for_world(tmp_path / "world", stopped, said.append)
+    assert wait_for_world(tmp_path / "world", stopped, said.append) is not None
     assert len(said) == 1 and "waiting for the world" in said[0]
-    assert not wait_for_world(tmp_path / "none", lambda: True, said.append)
+    assert wait_for_world(tmp_path / "none", lambda: True, said.append) is None

@@ -16,13 +16,15 @@ _BARE_FLANGE = RobotParameters(
     ee_tcp_rpy=(0.0, 0.0, 0.0),
     ee_inertia=(0.0,) * 9,
 )
+# Damping of its own position control, N m s/rad: with franky_sim's the wrist's joints shake at 1 ms a step.
+_DAMPING = (450.0, 450.0, 350.0, 350.0, 60.0, 60.0, 60.0)
 
 
 class FciArm(BaseRobot):
     """Reads joints from the world and puts the controller's torques (gravity included) into it."""
 
     def __init__(self, robot: DrivenRobot) -> None:
-        super().__init__(robot_parameters=_BARE_FLANGE, has_gripper=False)
+        super().__init__(robot_parameters=_BARE_FLANGE, kv=_DAMPING, has_gripper=False)
         self._robot = robot
 
     def _get_state(self) -> InnerRobotState:

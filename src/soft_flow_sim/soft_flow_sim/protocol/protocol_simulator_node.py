@@ -31,7 +31,8 @@ from soft_flow_msgs.srv import ResetWorld
 from soft_flow_sim.control_socket import ControlError, request
 from soft_flow_sim.message_conversion import to_outcome_message, to_state_message
 from soft_flow_sim.protocol.protocol_world import CONTROL_SOCKET, DEFAULT_FOLDER, WORLD_FILE
-from soft_flow_sim.protocol.world_mirror import WorldMirror, await_world
+from soft_flow_sim.protocol.world_mirror import WorldMirror
+from soft_flow_sim.shared_world import SharedWorld, wait_for_world
 from soft_flow_sim.simulated_cell import CellOutcome
 from soft_flow_sim.task_maker import make_rendered_task
 
@@ -62,7 +63,7 @@ class ProtocolSimulatorNode(Node):
         self.specification = TaskSpecification.load(self.parameters.task_file)
         folder = Path(self.parameters.folder).expanduser()
         self._control = folder / CONTROL_SOCKET
-        self._shared = await_world(folder / WORLD_FILE, self.parameters.world_timeout)
+        self._shared = self._open_world(folder / WORLD_FILE)
         self._clock_period = self.specification.dt_ns // CLOCK_PER_TICK
         self._clock_ns = self._reported_ns = -1
         self._advanced_wall_ns = time.monotonic_ns()
@@ -77,6 +78,13 @@ class ProtocolSimulatorNode(Node):
         self._renderer = threading.Thread(target=self._render, name="cameras", daemon=True)
         self._renderer.start()
         self._timer = self.create_timer(0.001, self._on_timer, clock=STEADY)
+
+    def _open_world(self, path: Path) -> SharedWorld:
+        end = time.monotonic() + self.parameters.world_timeout
+        world = wait_for_world(
+            path, lambda: time.monotonic() > end or not self.context.ok(), self.get_logger().info
+        )
+        return world or SharedWorld.open(path)  # which says what is wrong with it
 
     def _make_publishers(self) -> None:
         self._clock_publisher = self.create_publisher(Clock, topics.CLOCK, 10)

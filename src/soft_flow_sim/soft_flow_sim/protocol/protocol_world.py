@@ -5,8 +5,6 @@ folder. Its clients may come, go and die: the world goes on.
 """
 
 import argparse
-import signal
-import sys
 from pathlib import Path
 
 from soft_flow_contract.errors import ContractError
@@ -20,14 +18,10 @@ from soft_flow_sim.protocol.world_loop import DrivenWorld, WorldLoop
 from soft_flow_sim.scissors_task import ScissorsTask
 from soft_flow_sim.servo_bus.factory_calibration import write_factory_calibration
 from soft_flow_sim.shared_world import SharedWorld
+from soft_flow_sim.simulating_process import StopSignal, run_process
 
 WORLD_FILE, CONTROL_SOCKET = "world", "world.control"
 DEFAULT_FOLDER = "~/.ros/soft_flow/protocol_sim"
-
-
-def without_ros_arguments(arguments: list[str]) -> list[str]:
-    """What stands before `--ros-args`: a launch file starts this process like a node."""
-    return arguments[: arguments.index("--ros-args")] if "--ros-args" in arguments else arguments
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
@@ -38,10 +32,11 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--domain", default="nominal", choices=sorted(DOMAINS))
     parser.add_argument("--realtime-factor", type=float, default=1.0, help="simulated seconds a wall second")
     parser.add_argument("--patience", type=float, default=0.05, help="s for which a command is waited for")
-    return parser.parse_args(without_ros_arguments(arguments))
+    return parser.parse_args(arguments)
 
 
-def _run(options: argparse.Namespace) -> None:
+def _run(arguments: list[str]) -> None:
+    options, stopped = _parse(arguments), StopSignal()
     cell = RobotCell.load(options.robot_file)
     specification = TaskSpecification.load(options.task_file)
     folder = Path(options.folder).expanduser()
@@ -53,14 +48,6 @@ def _run(options: argparse.Namespace) -> None:
     world = DrivenWorld(task)
     server = FciServer(world.arm, [cell.arm.address])
     shared = SharedWorld.create(folder / WORLD_FILE, JOINTS, task.model.nq, task.model.neq, task.model.nmocap)
-    stop = False
-
-    def on_signal(*_: object) -> None:
-        nonlocal stop
-        stop = True
-
-    signal.signal(signal.SIGTERM, on_signal)
-    signal.signal(signal.SIGINT, on_signal)
     with world:
         try:
             server.init()
@@ -74,7 +61,7 @@ def _run(options: argparse.Namespace) -> None:
         control = ControlServer(folder / CONTROL_SOCKET, loop.handle)
         print(f"world: FCI at {server.hostname}, files in {folder}", flush=True)
         try:
-            loop.run(control, lambda: stop)
+            loop.run(control, stopped)
         finally:
             control.close()
             server.cleanup()
@@ -82,12 +69,8 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Run the process; a broken configuration is one line and exit status 2."""
-    try:
-        _run(_parse(sys.argv[1:]))
-    except ContractError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    """Run the process."""
+    run_process(_run)
 
 
 if __name__ == "__main__":

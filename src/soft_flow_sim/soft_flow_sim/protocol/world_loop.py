@@ -177,7 +177,8 @@ class WorldLoop:
             case "fault":
                 return self._fault(request)
             case "status":
-                return {"time_ns": self._time_ns, "reflex": self._server.reflex_reason}
+                server = self._server
+                return {"time_ns": self._time_ns, "moving": server.moving, "reflex": server.reflex_reason}
         raise ControlError(f"unknown request {request.get('do')!r}; known: reset, fault, status")
 
     def _fault(self, request: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """Sees the world of another process: its clock, its reports, and what its cameras would show."""
 
-import time
-from pathlib import Path
 from typing import Any
 
 import mujoco
@@ -9,23 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soft_flow_sim.scissors_task import ScissorsTask
-from soft_flow_sim.shared_world import SharedWorld, SharedWorldError
-
-
-def await_world(path: Path, patience: float) -> SharedWorld:
-    """Open a world's file, for which a world that starts at the same time may need a few seconds.
-
-    Raises:
-        SharedWorldError: it is not there after `patience` seconds.
-    """
-    deadline = time.monotonic() + patience
-    while True:
-        try:
-            return SharedWorld.open(path)
-        except SharedWorldError:
-            if time.monotonic() > deadline:
-                raise
-        time.sleep(0.05)
+from soft_flow_sim.shared_world import SharedWorld
 
 
 class WorldMirror:

@@ -5,8 +5,6 @@ hand of a simulated world in another process.
 """
 
 import argparse
-import signal
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,14 +18,11 @@ from soft_flow_sim.servo_bus.hand_servos import HandServos
 from soft_flow_sim.servo_bus.pty_port import PtyPort
 from soft_flow_sim.servo_bus.standalone_hand import StandaloneHand
 from soft_flow_sim.servo_bus.wire_time import WireTime
+from soft_flow_sim.shared_world import wait_for_world
+from soft_flow_sim.simulating_process import StopSignal, run_process
 
 # Of the servos' table: index in it is what their baud rate register holds.
 BAUD_RATES = (9600, 57_600, 115_200, 1_000_000, 2_000_000, 3_000_000, 4_000_000)
-
-
-def _without_ros_arguments(arguments: list[str]) -> list[str]:
-    """What stands before `--ros-args`: a launch file starts this process like a node."""
-    return arguments[: arguments.index("--ros-args")] if "--ros-args" in arguments else arguments
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
@@ -41,7 +36,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--wire-time", action="store_true", help="answers take the time that bytes take on a wire"
     )
-    options = parser.parse_args(_without_ros_arguments(arguments))
+    options = parser.parse_args(arguments)
     if options.robot_file is not None:
         hand = RobotCell.load(options.robot_file).hand
         options.hand_version, options.hand_model = hand.version, hand.model
@@ -61,30 +56,23 @@ def _mechanics(world: str | None, gearing: HandGearing, stopped: Callable[[], bo
     if world is None:
         return StandaloneHand(gearing, time.monotonic)
     # It imports MuJoCo, which a bus without a world need not wait for.
-    from soft_flow_sim.servo_bus.shared_world_hand import SharedWorldHand, wait_for_world
+    from soft_flow_sim.servo_bus.shared_world_hand import SharedWorldHand
 
     if gearing.joint_names != SharedWorldHand.joint_names:
         raise HandError(f"the world's hand has other joints: {', '.join(SharedWorldHand.joint_names)}")
     path = Path(world).expanduser()
-    if not wait_for_world(path, stopped, lambda line: print(line, flush=True)):
+    if wait_for_world(path, stopped, lambda line: print(f"servo bus: {line}", flush=True)) is None:
         return None
     return SharedWorldHand(path)
 
 
-def _run(options: argparse.Namespace) -> None:
-    stop = False
-
-    def on_signal(*_: object) -> None:
-        nonlocal stop
-        stop = True
-
-    signal.signal(signal.SIGTERM, on_signal)
-    signal.signal(signal.SIGINT, on_signal)
+def _run(arguments: list[str]) -> None:
+    options, stopped = _parse(arguments), StopSignal()
     gearing = HandGearing.load(options.hand_version, options.hand_model)
     link = Path(options.link).expanduser()
     port = PtyPort(link)
     try:
-        mechanics = _mechanics(options.world, gearing, lambda: stop)
+        mechanics = _mechanics(options.world, gearing, stopped)
         if mechanics is None:
             return
         hand = HandServos(gearing, mechanics, BAUD_RATES.index(options.baud_rate), time.monotonic)
@@ -92,18 +80,14 @@ def _run(options: argparse.Namespace) -> None:
         wire = WireTime(options.baud_rate, hand.time) if takes_time else None
         server = BusServer(gearing, hand, port, wire)
         what = f"{len(gearing.motor_ids)} servos of {options.hand_version} {options.hand_model}"
-        server.run(lambda: print(f"servo bus: {what} at {link}", flush=True), lambda: stop)
+        server.run(lambda: print(f"servo bus: {what} at {link}", flush=True), stopped)
     finally:
         port.close()
 
 
 def main() -> None:
-    """Run the process; a broken configuration is one line and exit status 2."""
-    try:
-        _run(_parse(sys.argv[1:]))
-    except ContractError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    """Run the process."""
+    run_process(_run)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,6 @@
 """The hand of a simulated world in another process, through the world's file."""
 
 import os
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +10,8 @@ from soft_flow_sim.orca_hand_model import HAND_JOINT_NAMES, HandGains
 from soft_flow_sim.servo_bus.gear_drag import GearDrag
 from soft_flow_sim.servo_bus.hand_gearing import WRIST, HandError
 from soft_flow_sim.servo_bus.hand_mechanics import HandMeasurement
-from soft_flow_sim.shared_world import SharedWorld, SharedWorldError
+from soft_flow_sim.shared_world import SharedWorld
 
-_LOOK_EVERY = 0.1  # s
 _FINGER_DRAG, _WRIST_DRAG = 0.03, 0.4  # N m that gears hold without current: more than links weigh
 
 
@@ -78,23 +75,3 @@ class SharedWorldHand:
             return os.stat(self._path).st_ino != self._file
         except FileNotFoundError:
             return False  # the world is gone; its last state stays
-
-
-def wait_for_world(path: Path, stopped: Callable[[], bool], say: Callable[[str], None]) -> bool:
-    """Wait until there is the file of a world; says so once.
-
-    Returns:
-        Whether there is one; False when `stopped`.
-    """
-    told = False
-    while not stopped():
-        try:
-            SharedWorld.open(path)
-        except SharedWorldError as error:
-            if not told:
-                say(f"servo bus: waiting for the world ({error})")
-            told = True
-            time.sleep(_LOOK_EVERY)
-        else:
-            return True
-    return False
