@@ -10,27 +10,17 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import rclpy
 from arm_trace import TICK, Drive, Sent
 from domain_coordinator import domain_id
+from driver_commander_node import ArmCommander
 from figures import Figure, write_results
-from geometry_msgs.msg import PoseStamped
 from machine_time import ProcessorTime
-from rclpy.executors import SingleThreadedExecutor
-from sensor_msgs.msg import JointState
-from std_msgs.msg import Bool
-from std_srvs.srv import Trigger
-
-from soft_flow_contract import message_conversion as convert
-from soft_flow_contract import topics
-from soft_flow_msgs.msg import DriverState
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src" / "franka_bringup" / "test"))
@@ -38,8 +28,6 @@ from arm_process import ArmProcess  # noqa: E402
 from bridge_graph import write_cell  # noqa: E402
 
 LATENCY_GOAL_MS, RATE_GOAL_HZ, STOP_GOAL_MS = 10.0, 100.0, 250.0
-PATIENCE = 60.0  # s for anything to happen
-REST = 1.5  # s after a drive
 COMMAND = "./soft-flow bench arm_bridge"
 RIVAL = "franky alone"
 
@@ -59,92 +47,6 @@ class Run:
     ended: Sequence[float]
 
 
-class Subscriber:
-    """A node that plays the arbiter, and keeps the joint states with the time at which it had them."""
-
-    def __init__(self) -> None:
-        rclpy.init()
-        self._node = rclpy.create_node("arm_bridge_benchmark")
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self._node)
-        self.received: list[float] = []
-        self.positions: list[np.ndarray] = []
-        self._state, self._reason = -1, ""
-        self._pose: PoseStamped | None = None
-        subscribe, publish = self._node.create_subscription, self._node.create_publisher
-        subscribe(JointState, topics.ARM_JOINT_STATES, self._on_joints, topics.sensor(False))
-        subscribe(PoseStamped, topics.ARM_CURRENT_POSE, self._on_pose, topics.sensor(False))
-        subscribe(DriverState, topics.ARM_DRIVER_STATE, self._on_state, topics.STATE)
-        self._targets = publish(PoseStamped, topics.ARM_TARGET_POSE, topics.COMMAND)
-        self._stop = publish(Bool, topics.EMERGENCY_STOP_STATE, topics.STATE)
-        self._recover = self._node.create_client(Trigger, topics.ARM_RECOVER)
-        self._stop.publish(Bool(data=False))
-
-    def _on_joints(self, message: JointState) -> None:
-        self.received.append(time.monotonic())
-        self.positions.append(np.array(message.position))
-
-    def _on_pose(self, message: PoseStamped) -> None:
-        self._pose = message
-
-    def _on_state(self, message: DriverState) -> None:
-        self._state, self._reason = message.state, message.reason
-
-    def until_state(self, state: int) -> None:
-        """Spin until the driver is in this state.
-
-        Raises:
-            TimeoutError: it never is.
-        """
-        self._until(lambda: self._state == state, f"driver state {state}")
-
-    def _until(self, condition: object, what: str) -> None:
-        end = time.monotonic() + PATIENCE
-        while not condition():  # type: ignore[operator]
-            if time.monotonic() > end:
-                raise TimeoutError(f"never happened: {what}")
-            self._executor.spin_once(timeout_sec=0.01)
-
-    def follow(self, drive: Drive) -> float:
-        """Send the drive's targets; when the last was sent. Then wait until the driver holds, and recover.
-
-        Raises:
-            RuntimeError: the driver held before the end.
-        """
-        self._until(lambda: self._pose is not None, "a pose of the flange")
-        assert self._pose is not None
-        start = convert.to_pose(self._pose.pose)
-        began = last = time.monotonic()
-        for due, target in drive.targets(start):
-            while (remaining := began + due - time.monotonic()) > 0:
-                self._executor.spin_once(timeout_sec=remaining)
-            if self._state != DriverState.READY:
-                raise RuntimeError(f"the driver held on its way: {self._reason}; is the machine busy?")
-            last = time.monotonic()
-            self._targets.publish(convert.to_pose_stamped(target, self._node.get_clock().now().nanoseconds))
-        self.until_state(DriverState.FAULT)
-        self._until(lambda: time.monotonic() > last + REST, "rest")
-        self._recover_driver()
-        return last
-
-    def _recover_driver(self) -> None:
-        end = time.monotonic() + PATIENCE
-        answer = self._recover.call_async(Trigger.Request())
-        self._until(answer.done, "an answer of the recover service")
-        while not answer.result().success:
-            if time.monotonic() > end:
-                raise RuntimeError(f"the driver does not recover: {answer.result().message}")
-            answer = self._recover.call_async(Trigger.Request())
-            self._until(answer.done, "an answer of the recover service")
-        self.until_state(DriverState.READY)
-
-    def close(self) -> None:
-        """End."""
-        self._executor.shutdown()
-        self._node.destroy_node()
-        rclpy.try_shutdown()
-
-
 @contextmanager
 def driver(cell: Path) -> Iterator[None]:
     """The node as a process."""
@@ -162,11 +64,11 @@ def run_bridge(cell: Path, drives: Sequence[Drive]) -> Run:
     with domain_id() as domain:
         os.environ |= {"ROS_DOMAIN_ID": str(domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
         with driver(cell):
-            subscriber = Subscriber()
-            subscriber.until_state(DriverState.READY)
-            ended = [subscriber.follow(drive) for drive in drives]
-            subscriber.close()
-    return Run(np.array(subscriber.received), np.array(subscriber.positions), ended)
+            commander = ArmCommander()
+            commander.until_ready()
+            ended = [commander.follow(drive) for drive in drives]
+            commander.close()
+    return Run(np.array(commander.received), np.array(commander.positions), ended)
 
 
 def run_raw(cell: Path, drives: Sequence[Drive], folder: Path) -> Run:

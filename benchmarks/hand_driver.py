@@ -18,26 +18,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import rclpy
 import yaml
-from diagnostic_msgs.msg import DiagnosticArray
 from domain_coordinator import domain_id
+from driver_commander_node import HandCommander
 from figures import Figure, write_results
 from machine_time import ProcessorTime
-from rclpy.executors import SingleThreadedExecutor
-from sensor_msgs.msg import JointState
-from std_msgs.msg import Bool
 
 from orca_hand_driver.hand_files import HandFiles, prepare_hand_files
-from soft_flow_contract import message_conversion as convert
-from soft_flow_contract import topics
 from soft_flow_contract.robot_cell import RobotCell
-from soft_flow_msgs.msg import DriverState
 from soft_flow_sim.servo_bus.factory_calibration import write_factory_calibration
 
 ROOT = Path(__file__).resolve().parents[1]
 CELL = ROOT / "config" / "robots" / "protocol_sim.yaml"
-RATIO_GOAL, TICK, PATIENCE = 1.3, 0.05, 60.0
+RATIO_GOAL = 1.3
 COMMAND, RIVAL = "./soft-flow bench hand_driver", "orca_core alone"
 
 
@@ -49,62 +42,6 @@ class Times:
     p99: list[float] = field(default_factory=list)
     rate: list[float] = field(default_factory=list)
     processor: list[float] = field(default_factory=list)
-
-
-class Commander:
-    """A node that commands the hand to stand where it is, and keeps what the driver says of its bus."""
-
-    def __init__(self) -> None:
-        rclpy.init()
-        self._node = rclpy.create_node("hand_driver_benchmark")
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self._node)
-        self.values: dict[str, str] = {}
-        self._state, self._joints = -1, JointState()
-        subscribe, publish = self._node.create_subscription, self._node.create_publisher
-        subscribe(JointState, topics.HAND_JOINT_STATES, self._on_joints, topics.sensor(False))
-        subscribe(DriverState, topics.HAND_DRIVER_STATE, self._on_state, topics.STATE)
-        subscribe(DiagnosticArray, topics.DIAGNOSTICS, self._on_diagnostics, 10)
-        self._targets = publish(JointState, topics.HAND_TARGET_JOINT, topics.COMMAND)
-        publish(Bool, topics.EMERGENCY_STOP_STATE, topics.STATE).publish(Bool(data=False))
-
-    def _on_joints(self, message: JointState) -> None:
-        self._joints = message
-
-    def _on_state(self, message: DriverState) -> None:
-        self._state = message.state
-
-    def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        self.values = {pair.key: pair.value for pair in message.status[0].values}
-
-    def until_ready(self) -> None:
-        """Spin until the driver follows commands.
-
-        Raises:
-            TimeoutError: it never does.
-        """
-        end = time.monotonic() + PATIENCE
-        while self._state != DriverState.READY or not self._joints.name:
-            if time.monotonic() > end:
-                raise TimeoutError("the hand's driver never was ready")
-            self._executor.spin_once(timeout_sec=0.05)
-
-    def command_for(self, seconds: float) -> None:
-        """Command the same pose, tick by tick."""
-        pose, names = np.array(self._joints.position), list(self._joints.name)
-        end, due = time.monotonic() + seconds, time.monotonic()
-        while time.monotonic() < end:
-            due += TICK
-            stamp_ns = self._node.get_clock().now().nanoseconds
-            self._targets.publish(convert.to_joint_state(names, pose, stamp_ns))
-            while (remaining := due - time.monotonic()) > 0:
-                self._executor.spin_once(timeout_sec=remaining)
-
-    def close(self) -> None:
-        """End."""
-        self._executor.shutdown()
-        self._node.destroy_node()
-        rclpy.try_shutdown()
 
 
 @contextmanager
@@ -150,7 +87,7 @@ def measure_driver(cell: Path, seconds: float, times: Times) -> None:
     with domain_id() as domain:
         os.environ |= {"ROS_DOMAIN_ID": str(domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
         with process(*node, "-p", "silence_limit:=1.0") as child:
-            commander = Commander()
+            commander = HandCommander()
             commander.until_ready()
             commander.command_for(1.0)
             spent, began = processor_seconds(child.pid), time.monotonic()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from soft_flow_contract.driver_machine import DriverMachine, DriverState
+from soft_flow_contract.driver_machine import DriverMachine, DriverReport, DriverState
 from soft_flow_contract.pose import Pose
 from soft_flow_contract.robot_cell import ArmConfiguration, Box
 from soft_flow_franka_bringup.arm_state import ArmState
@@ -35,18 +35,6 @@ class FollowerSettings:
     watchdog: bool = True
     time_scale: float = 1.0
     interpolation_time: float = 0.05
-
-
-@dataclass(frozen=True)
-class FollowerReport:
-    """What became of the commands so far, and what is done with the next one."""
-
-    state: DriverState
-    reason: str
-    accepted: int
-    refused: int
-    clamped: int
-    last_refusal: str
 
 
 class ArmFollower:
@@ -138,10 +126,10 @@ class ArmFollower:
             if self._machine.fail(reason):
                 self._rest()
 
-    def report(self) -> FollowerReport:
+    def report(self) -> DriverReport:
         """The present state and counts."""
         with self._lock:
-            return FollowerReport(
+            return DriverReport(
                 self._machine.state,
                 self._machine.reason,
                 self._accepted,

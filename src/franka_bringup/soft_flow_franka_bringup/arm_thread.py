@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from soft_flow_contract.errors import ContractError
+from soft_flow_contract.pacing import Pacing
 from soft_flow_franka_bringup.arm_connection import (
     ArmConnection,
     ArmIncompatible,
@@ -17,7 +18,6 @@ from soft_flow_franka_bringup.arm_connection import (
 from soft_flow_franka_bringup.arm_follower import ArmFollower
 from soft_flow_franka_bringup.arm_state import ArmState
 from soft_flow_franka_bringup.controller_call import ControllerCall
-from soft_flow_franka_bringup.pacing import Pacing
 
 _POLL = 0.1  # s between looks at a call, when nothing else is to be done
 _TUNE_EVERY = 20  # cycles between fits of the damping
@@ -46,7 +46,7 @@ class ArmThread:
 
     Attributes:
         problem: why there is no connection; empty if there is one.
-        incompatible: whether trying again is of no use.
+        hopeless: whether trying again is of no use.
         crash: what ended the thread against all expectation; empty while it is well.
         losses: how often a connection was lost.
         state: the newest one, stale or not.
@@ -65,7 +65,7 @@ class ArmThread:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="arm", daemon=True)
-        self.problem, self.incompatible, self.losses = "not connected yet", False, 0
+        self.problem, self.hopeless, self.losses = "not connected yet", False, 0
         self.crash = ""
         self.state: ArmState | None = None
 
@@ -75,12 +75,13 @@ class ArmThread:
         """Begin to connect."""
         self._thread.start()
 
-    def close(self) -> None:
-        """Bring the arm to rest and disconnect; waits for that."""
+    def close(self) -> bool:
+        """Bring the arm to rest and disconnect; waits for that, and returns whether it was done."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join(_CLOSE_PATIENCE)
         self._call.abandon()
+        return not self._thread.is_alive()
 
     def recover(self) -> "Future[str]":
         """Ask for recovery; the result is the reason why it failed, empty if it did not."""
@@ -249,10 +250,10 @@ class ArmThread:
 
     # Reports
 
-    def _set_problem(self, problem: str, incompatible: bool) -> None:
+    def _set_problem(self, problem: str, hopeless: bool) -> None:
         if problem and problem != self.problem:
             self._events.on_log(problem, True)
-        self.problem, self.incompatible = problem, incompatible
+        self.problem, self.hopeless = problem, hopeless
 
     def _tell_changes(self) -> None:
         report = self._follower.report()

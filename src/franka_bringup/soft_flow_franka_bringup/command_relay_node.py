@@ -4,6 +4,7 @@ crisp_controllers' CartesianController has no watchdog, takes poses that are no 
 while two publish. This node is the only one that it hears, and serves the topics of an arm's driver.
 """
 
+import dataclasses
 import time
 from typing import Any
 
@@ -19,16 +20,11 @@ from std_srvs.srv import Trigger
 
 from soft_flow_contract import message_conversion as convert
 from soft_flow_contract import topics
+from soft_flow_contract.driver_machine import DriverReport
 from soft_flow_contract.driver_machine import DriverState as State
+from soft_flow_contract.driver_node import WATCH_PERIOD, DriverVoice, other_publishers
 from soft_flow_contract.errors import ContractError
-from soft_flow_contract.graph_node import (
-    STEADY,
-    Diagnostics,
-    Readiness,
-    declare_parameters,
-    diagnostic_status,
-    run_node,
-)
+from soft_flow_contract.graph_node import STEADY, Readiness, declare_parameters, run_node
 from soft_flow_contract.robot_cell import RobotCell
 from soft_flow_franka_bringup.arm_follower import FollowerSettings
 from soft_flow_franka_bringup.arm_state import ArmState
@@ -36,13 +32,11 @@ from soft_flow_franka_bringup.command_relay_parameters import CommandRelayParame
 from soft_flow_franka_bringup.franka_kinematics import flange_pose
 from soft_flow_franka_bringup.relayed_arm import RelayedArm, RelaySettings, ToController
 from soft_flow_franka_bringup.target_guard import CommandedPose, TargetRefused
-from soft_flow_msgs.msg import DriverState
 
 # The controller's side; the launch file remaps these to where franka_ros2 and crisp_controllers are.
 CONTROLLER_TARGET_POSE = "controller/target_pose"
 CONTROLLER_TARGET_JOINT = "controller/target_joint"
 CONTROLLER_JOINT_STATES = "controller/joint_states"
-_WATCH_PERIOD = 0.02  # s
 _NANOSECONDS_IN_MS = 1_000_000
 
 
@@ -58,7 +52,6 @@ class CommandRelayNode(Node):
         self._arm = RelayedArm(cell.arm, cell.workspace, follower, lag)
         self._joint_names = cell.arm.joint_names
         self._state: ArmState | None = None
-        self._told: tuple[int, str] | None = None
         self._state_error = ""
         self._create_controllers_side()
         self._create_arbiters_side()
@@ -67,9 +60,8 @@ class CommandRelayNode(Node):
             [self._joint_states, self._pose, self._reference],
             [self._targets, self._stop, self._controller_states],
         )
-        self._diagnostics = Diagnostics(self, self.status)
-        self.create_timer(_WATCH_PERIOD, self._watch, clock=STEADY)
-        self.create_timer(1.0, lambda: self._tell_state(again=True), clock=STEADY)
+        self._voice = DriverVoice(self, topics.ARM_DRIVER_STATE, self._report, self._values)
+        self.create_timer(WATCH_PERIOD, self._watch, clock=STEADY)
 
     def _create_controllers_side(self) -> None:
         self._reference = self.create_publisher(PoseStamped, CONTROLLER_TARGET_POSE, topics.COMMAND)
@@ -81,7 +73,6 @@ class CommandRelayNode(Node):
     def _create_arbiters_side(self) -> None:
         self._joint_states = self.create_publisher(JointState, topics.ARM_JOINT_STATES, topics.sensor(False))
         self._pose = self.create_publisher(PoseStamped, topics.ARM_CURRENT_POSE, topics.sensor(False))
-        self._driver_state = self.create_publisher(DriverState, topics.ARM_DRIVER_STATE, topics.STATE)
         self._targets = self.create_subscription(
             PoseStamped, topics.ARM_TARGET_POSE, self._on_target, topics.COMMAND
         )
@@ -120,7 +111,7 @@ class CommandRelayNode(Node):
         self._pose.publish(convert.to_pose_stamped(self._state.flange, stamp_ns))
         if self._arm.active:
             self._send(self._arm.observe(self._state, time.monotonic()))
-            self._tell_state()
+            self._voice.tell()
 
     def _report_state_error(self, error: str) -> None:
         is_new, self._state_error = error != self._state_error, error
@@ -150,13 +141,13 @@ class CommandRelayNode(Node):
     def _on_emergency_stop(self, message: Bool) -> None:
         self._arm.emergency_stop(message.data)
         self._send(self._arm.due(time.monotonic()))
-        self._tell_state()
+        self._voice.tell()
 
     def _on_recover(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.message = self._publisher_problem() or self._arm.recover(time.monotonic())
         response.success = not response.message
         self.get_logger().info(f"recover: {response.message or 'follows commands again'}")
-        self._tell_state()
+        self._voice.tell()
         return response
 
     def _watch(self) -> None:
@@ -172,7 +163,7 @@ class CommandRelayNode(Node):
                     "cartesian_impedance_controller loaded?"
                 )
             self._send(self._arm.due(now))
-        self._tell_state()
+        self._voice.tell()
 
     def _waits_for(self) -> str:
         """What is missing before commands may be followed; empty if nothing is."""
@@ -189,54 +180,26 @@ class CommandRelayNode(Node):
 
     def _publisher_problem(self) -> str:
         """Who else commands the arm, or its controller past this node; empty if nobody does."""
-        for topic in (self._targets.topic_name, self._reference.topic_name, self._posture.topic_name):
-            if self.count_publishers(topic) > 1:
-                infos = self.get_publishers_info_by_topic(topic)
-                names = sorted(f"{info.node_namespace.rstrip('/')}/{info.node_name}" for info in infos)
-                return f"{len(names)} publishers on {topic}: {', '.join(names)}; leave one of them"
-        return ""
+        names = (self._targets.topic_name, self._reference.topic_name, self._posture.topic_name)
+        return next(filter(None, (other_publishers(self, name) for name in names)), "")
 
     # State
 
-    def _state_and_reason(self) -> tuple[int, str]:
+    def _report(self) -> DriverReport:
         report = self._arm.report()
         if report.state is not State.INACTIVE:
-            return report.state, report.reason
-        return State.INACTIVE, self._state_error or self._waits_for() or report.reason
+            return report
+        return dataclasses.replace(report, reason=self._state_error or self._waits_for() or report.reason)
 
-    def _tell_state(self, again: bool = False) -> None:
-        told = self._state_and_reason()
-        is_new = told != self._told
-        if not is_new and not again:
-            return
-        self._told = told
-        message = DriverState(state=int(told[0]), reason=told[1])
-        message.header.stamp = self.get_clock().now().to_msg()
-        self._driver_state.publish(message)
-        if is_new:
-            text = f"{State(told[0]).name}{': ' if told[1] else ''}{told[1]}"
-            if told[0] == State.FAULT:  # two lines: rclpy keeps one severity for each
-                self.get_logger().error(text)
-            else:
-                self.get_logger().info(text)
-            self._diagnostics.publish()
-
-    def status(self) -> DiagnosticStatus:
-        """Error in a fault, warning while commands are not followed for another reason."""
-        state, reason = self._state_and_reason()
-        levels = {State.READY: DiagnosticStatus.OK, State.FAULT: DiagnosticStatus.ERROR}
-        report = self._arm.report()
-        values: dict[str, Any] = {
-            "accepted_commands": report.accepted,
-            "refused_commands": report.refused,
-            "clamped_commands": report.clamped,
-            "last_refusal": report.last_refusal,
-            "joint_state_error": self._state_error,
-        }
+    def _values(self) -> dict[str, Any]:
+        values: dict[str, Any] = {"joint_state_error": self._state_error}
         if self._arm.active:
             values["state_age_ms"] = f"{1e3 * self._arm.age(time.monotonic()):.1f}"
-        text = State(state).name.lower() + (f": {reason}" if reason else "")
-        return diagnostic_status(self, levels.get(State(state), DiagnosticStatus.WARN), text, values)
+        return values
+
+    def status(self) -> DiagnosticStatus:
+        """See DriverVoice."""
+        return self._voice.status()
 
 
 def main() -> None:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from soft_flow_contract.driver_machine import DriverState
+from soft_flow_contract.driver_machine import DriverReport, DriverState
 from soft_flow_contract.pose import Pose
 from soft_flow_contract.robot_cell import ArmConfiguration, Box
-from soft_flow_franka_bringup.arm_follower import ArmFollower, FollowerReport, FollowerSettings
+from soft_flow_franka_bringup.arm_follower import ArmFollower, FollowerSettings
 from soft_flow_franka_bringup.arm_state import ArmState
 from soft_flow_franka_bringup.target_guard import CommandedPose
 
@@ -69,7 +69,7 @@ class RelayedArm:
         """Whether `activate` was called."""
         return self._follower.active
 
-    def report(self) -> FollowerReport:
+    def report(self) -> DriverReport:
         """State and counts."""
         return self._follower.report()
 

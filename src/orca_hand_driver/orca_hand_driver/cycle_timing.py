@@ -1,10 +1,11 @@
 """The pace of the bus: absolute deadlines, and how long its cycles take."""
 
-import time
 from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
+
+from soft_flow_contract.pacing import Pacing
 
 _REMEMBERED = 1000  # cycles
 
@@ -23,21 +24,13 @@ class CycleTiming:
 
     def __init__(self, rate: float) -> None:
         """Cycles a second that are wanted."""
-        self._period = 1.0 / rate
-        self._next = time.monotonic()
+        self._pacing = Pacing(1.0 / rate)
         self._begins: deque[float] = deque(maxlen=_REMEMBERED)
         self._durations: deque[float] = deque(maxlen=_REMEMBERED)
 
     def wait(self) -> float:
         """Sleep until the next cycle is due; returns when it begins (steady clock, s)."""
-        self._next += self._period
-        remaining = self._next - time.monotonic()
-        if remaining > 0:
-            time.sleep(remaining)
-        now = time.monotonic()
-        if now - self._next > self._period:
-            self._next = now  # what was missed is not caught up with
-        return now
+        return self._pacing.wait()
 
     def add(self, began: float, ended: float) -> None:
         """Take a finished cycle (steady clock, s)."""
@@ -46,7 +39,7 @@ class CycleTiming:
 
     def restart(self) -> None:
         """After a pause that was meant: forget the cycles before."""
-        self._next = time.monotonic()
+        self._pacing.restart()
         self._begins.clear()
         self._durations.clear()
 

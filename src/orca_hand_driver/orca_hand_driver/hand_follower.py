@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from orca_hand_driver.command_guard import MAX_OVERSHOOT, CommandGuard, CommandRefused, JointCommand
 from orca_hand_driver.hand_model import HandModel
 from orca_hand_driver.slewed_reference import SlewedReference
-from soft_flow_contract.driver_machine import DriverMachine, DriverState
+from soft_flow_contract.driver_machine import NOT_ACTIVE, DriverMachine, DriverReport, DriverState
 from soft_flow_contract.errors import ContractError
 from soft_flow_contract.robot_cell import HandConfiguration
 
@@ -37,18 +37,6 @@ class FollowerSettings:
     time_scale: float = 1.0
     silence_limit: float = 0.15
     neutral_speed: float = 0.5
-
-
-@dataclass(frozen=True)
-class FollowerReport:
-    """What became of the commands so far, and what is done with the next one."""
-
-    state: DriverState
-    reason: str
-    accepted: int
-    refused: int
-    clamped: int
-    last_refusal: str
 
 
 class HandFollower:
@@ -85,7 +73,7 @@ class HandFollower:
             if problem := calibration_problem or self._implausible():
                 self._machine.fail(problem)
 
-    def deactivate(self, reason: str) -> None:
+    def deactivate(self, reason: str = NOT_ACTIVE) -> None:
         """Hold; commands are refused for this reason."""
         with self._lock:
             self._machine.deactivate(reason)
@@ -145,7 +133,9 @@ class HandFollower:
     def require_no_commands(self, now: float) -> None:
         """Raise HandRefused if commands arrive."""
         if now - self._received_at <= self._command_timeout:
-            raise HandRefused("commands arrive on hand/target_joint; end them first (arbiter/set_mode hold)")
+            raise HandRefused(
+                "commands arrive on hand/target_joint; end the graph: hand.launch.xml starts the hand alone"
+            )
 
     def require_released_stop(self) -> None:
         """Raise HandRefused unless the emergency stop was heard, and is not pressed."""
@@ -168,12 +158,12 @@ class HandFollower:
             self._rest()
             return True
 
-    def report(self) -> FollowerReport:
+    def report(self) -> DriverReport:
         """The present state and counts."""
         with self._lock:
             machine = self._machine
             counts = self._accepted, self._refused, self._guard.clamped
-            return FollowerReport(machine.state, machine.reason, *counts, self._last_refusal)
+            return DriverReport(machine.state, machine.reason, *counts, self._last_refusal)
 
     # From the thread that owns the bus
 

@@ -74,7 +74,7 @@ class HandThread:
         self._look_due = 0.0
         self._shown: object = None
         self.problem, self.losses, self.failed_reads = "not connected yet", 0, 0
-        self.crash = ""
+        self.crash, self.hopeless = "", False
         self.reading: HandReading | None = None
         self.temperatures: NDArray[np.float64] | None = None
 

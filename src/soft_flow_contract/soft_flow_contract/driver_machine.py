@@ -2,6 +2,7 @@
 
 import enum
 import math
+from dataclasses import dataclass
 
 
 class DriverState(enum.IntEnum):
@@ -17,6 +18,18 @@ _REST_TIMEOUTS = 5  # times the watchdog's patience after which a robot that was
 STOP_UNHEARD = "the state of the emergency stop was not heard yet; is the arbiter running?"
 STOP_PRESSED = "emergency stop"
 NOT_ACTIVE = "not active"
+
+
+@dataclass(frozen=True)
+class DriverReport:
+    """What a driver does with the next command, and what became of those so far."""
+
+    state: DriverState
+    reason: str
+    accepted: int = 0
+    refused: int = 0
+    clamped: int = 0
+    last_refusal: str = ""
 
 
 class DriverMachine:
