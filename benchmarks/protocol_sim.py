@@ -24,7 +24,6 @@ from machine_time import ProcessorTime
 from rich.console import Console
 
 from soft_flow_bringup.workspace import find_workspace
-from soft_flow_msgs.msg import DriverState, EpisodeState
 
 LOOK = 0.25  # s
 _figure = partial(Figure, command="./soft-flow bench protocol_sim")
@@ -48,17 +47,16 @@ class Run:
 
 def watch_run(client: GraphClient, watch: MotionWatch, minutes: float, console: Console) -> Run:
     """Watch a running graph for so long; drivers that trip are counted and recovered."""
-    client.wait_for(lambda: client.episode.state == EpisodeState.RUNNING, "the first episode", 180.0)
+    client.wait_for(lambda: client.running, "the first episode", 180.0)
     run, before = Run(), ProcessorTime.now()
     began, simulated, said = time.monotonic(), watch.time_ns, 0.0
     slips = watch.report().get("slips", 0)
     while (wall := time.monotonic() - began) < 60 * minutes:
         time.sleep(LOOK)
-        for name, state in list(client.drivers.items()):
-            if state.state == DriverState.FAULT:
-                run.trips.append((name, state.reason))
-                console.print(f"{name}: {state.reason}", highlight=False)
-                client.recover()
+        for name, reason in client.faulty():
+            run.trips.append((name, reason))
+            console.print(f"{name}: {reason}", highlight=False)
+            client.recover()
         if wall - said > 60:
             said = wall
             pace = (watch.time_ns - simulated) * 1e-9 / wall

@@ -5,17 +5,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from std_srvs.srv import Trigger
 
 from fault_injection.graph_client_node import GraphClient
 from fault_injection.processes import Freeze, kill
-from soft_flow_contract import topics
 from soft_flow_contract.pose import Pose
 from soft_flow_sim.control_socket import request
 from soft_flow_sim.orca_hand_model import HAND_JOINT_NAMES
+from soft_flow_sim.servo_bus.faults import FaultClient
 
 BOTH = ("policy", "teleop")
 FROZEN_S = 1.0  # simulated s for which something is frozen or silent; longer than the arbiter's patience
+NOISE = 0.02  # of the bytes on the servo bus: hardly a cycle gets through
+HOT, WARM = 90, 35  # degrees Celsius
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Place:
     client: GraphClient
     domain: str
     world_control: Path
-    bus_control: Path
+    bus: FaultClient
     random: np.random.Generator
 
 
@@ -75,16 +76,30 @@ def _world(**content: object) -> Callable[[Place], Callable[[], None]]:
     return inject
 
 
-def _bus(undo: dict[str, object] | None, **content: object) -> Callable[[Place], Callable[[], None]]:
-    def inject(place: Place) -> Callable[[], None]:
-        request(place.bus_control, dict(content))
-        return (lambda: None) if undo is None else (lambda: _undo(place, undo))
-
-    return inject
+def _silent_bus(place: Place) -> Callable[[], None]:
+    place.bus.silence()
+    return place.bus.clear
 
 
-def _undo(place: Place, content: dict[str, object]) -> None:
-    request(place.bus_control, dict(content))
+def _noisy_bus(place: Place) -> Callable[[], None]:
+    place.bus.noise(NOISE, seed=int(place.random.integers(2**31)))
+    return place.bus.clear
+
+
+def _unplugged_hand(place: Place) -> Callable[[], None]:
+    place.bus.unplug()
+    return place.bus.replug
+
+
+def _overloaded_motor(place: Place) -> Callable[[], None]:
+    place.bus.overload(joint=str(place.random.choice(HAND_JOINT_NAMES)))
+    return _nothing  # a recovery restarts it
+
+
+def _hot_motor(place: Place) -> Callable[[], None]:
+    joint = str(place.random.choice(HAND_JOINT_NAMES))
+    place.bus.heat(joint, HOT)
+    return lambda: place.bus.heat(joint, WARM)
 
 
 def _camera(place: Place) -> Callable[[], None]:
@@ -113,7 +128,7 @@ def _rogue_hand(place: Place) -> Callable[[], None]:
 
 
 def _emergency_stop(place: Place) -> Callable[[], None]:
-    place.client.ask(Trigger, topics.EMERGENCY_STOP, Trigger.Request())
+    place.client.press_emergency_stop()
     return _nothing
 
 
@@ -141,6 +156,11 @@ FAULTS = (
     Fault("arm driver frozen", _frozen("fci_bridge_node")),
     Fault("servo bus killed", _killed("servo_bus")),
     Fault("servo bus frozen", _frozen("servo_bus")),
+    Fault("servo bus silent", _silent_bus),
+    Fault("servo bus noisy", _noisy_bus),
+    Fault("hand unplugged", _unplugged_hand),
+    Fault("motor overloaded", _overloaded_motor),
+    Fault("motor overheated", _hot_motor),
     Fault("FCI silent", _world(fault="silent", seconds=FROZEN_S)),
     Fault("FCI restarted", _world(fault="disconnect")),
     Fault("reflex of the arm", _world(fault="reflex", reason="joint_reflex")),

@@ -7,9 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import rclpy
 import yaml
-from rclpy.context import Context
 
 from fault_injection.catalogue import Place
 from fault_injection.graph_client_node import GraphClient
@@ -18,8 +16,10 @@ from soft_flow_bringup.graph_commands import launch_command, own_domain
 from soft_flow_bringup.watched_process import WatchedProcess
 from soft_flow_bringup.workspace import find_workspace
 from soft_flow_sim.protocol.protocol_world import CONTROL_SOCKET, WORLD_FILE
+from soft_flow_sim.servo_bus.faults import FaultClient
 
 LAUNCH = Path(__file__).with_name("faults.launch.xml")
+HAND_LINK = "hand"  # the port of the simulated servo bus, in the world's folder
 START_WAIT = 120.0  # s
 
 
@@ -38,7 +38,7 @@ def own_cell(folder: Path, address: str) -> Path:
     data = yaml.safe_load(
         (find_workspace().root / "config/robots/protocol_sim.yaml").read_text(encoding="utf-8")
     )
-    data["arm"]["address"], data["hand"]["port"] = address, str(folder / "world" / "hand")
+    data["arm"]["address"], data["hand"]["port"] = address, str(folder / "world" / HAND_LINK)
     data["hand"]["calibration"] = str(folder / "calibration.yaml")
     path = folder / "protocol_sim.yaml"
     path.write_text(yaml.safe_dump(data), encoding="utf-8")
@@ -65,18 +65,14 @@ def running_cell(
             while not (world / WORLD_FILE).exists():
                 if not graph.running() or time.monotonic() > deadline:
                     raise RuntimeError(f"the graph did not start; see {folder / 'graph.log'}")
-            context = Context()
-            rclpy.init(context=context, domain_id=int(environ["ROS_DOMAIN_ID"]))
-            client, watch = GraphClient(context), MotionWatch(world / WORLD_FILE)
-            place = Place(
-                client, environ["ROS_DOMAIN_ID"], world / CONTROL_SOCKET, world / "hand.faults", random
-            )
+            domain = environ["ROS_DOMAIN_ID"]
+            client, watch = GraphClient(int(domain)), MotionWatch(world / WORLD_FILE)
+            bus = FaultClient(world / HAND_LINK)
             try:
-                yield place, watch
+                yield Place(client, domain, world / CONTROL_SOCKET, bus, random), watch
             finally:
                 watch.close()
                 client.close()
-                rclpy.try_shutdown(context=context)
 
 
 def make_policy(folder: Path, task: Path) -> Path:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import rclpy
 from geometry_msgs.msg import PoseStamped
 from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.msg import ParameterType, ParameterValue
@@ -29,9 +30,11 @@ class CallError(RuntimeError):
 
 
 class GraphClient(Node):
-    """Spins in a thread of its own; its methods are for the benchmark's thread."""
+    """Spins in a thread of its own, in a ROS domain; its methods are for the benchmark's thread."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, domain: int) -> None:
+        context = Context()
+        rclpy.init(context=context, domain_id=domain)
         super().__init__("fault_bench", context=context)
         self.arbiter, self.episode = ArbiterState(), EpisodeState()
         self.drivers: dict[str, DriverState] = {}
@@ -91,6 +94,23 @@ class GraphClient(Node):
         self.wait_for(future.done, f"an answer of {name}", patience)
         return future.result()
 
+    @property
+    def running(self) -> bool:
+        """Whether an episode runs."""
+        return bool(self.episode.state == EpisodeState.RUNNING)
+
+    def faulty(self) -> list[tuple[str, str]]:
+        """Drivers in a fault, and why."""
+        states = list(self.drivers.items())
+        return [(name, state.reason) for name, state in states if state.state == DriverState.FAULT]
+
+    def closing(self, episode: str) -> tuple[str, str] | None:
+        """Outcome and reason with which an episode was closed; None before that."""
+        finished = self.episode.finished
+        if not finished or finished[0].episode_id != episode:
+            return None
+        return str(finished[0].outcome), str(finished[0].reason)
+
     def ready(self, name: str) -> bool:
         """Whether a driver follows commands."""
         return name in self.drivers and self.drivers[name].state == DriverState.READY
@@ -128,18 +148,12 @@ class GraphClient(Node):
             time.sleep(0.3)
         this = answer.episode_id
         self.wait_for(
-            lambda: (
-                self._ended(this)
-                or (self.episode.episode_id == this and self.episode.state == EpisodeState.RUNNING)
-            ),
+            lambda: self.closing(this) is not None or (self.episode.episode_id == this and self.running),
             "the beginning of the episode",
             patience,
         )
-        if self._ended(this):
-            raise CallError(f"the episode did not begin: {self.episode.finished[0].reason}")
-
-    def _ended(self, episode: str) -> bool:
-        return bool(self.episode.finished) and self.episode.finished[0].episode_id == episode
+        if (closing := self.closing(this)) is not None:
+            raise CallError(f"the episode did not begin: {closing[1]}")
 
     def silence_camera(self, name: str) -> None:
         """Let a rendered camera publish nothing; "" lets all be heard again."""
@@ -167,8 +181,13 @@ class GraphClient(Node):
             time.sleep(0.02)
         self.destroy_publisher(publisher)
 
+    def press_emergency_stop(self) -> None:
+        """As a person does."""
+        self.ask(Trigger, topics.EMERGENCY_STOP, Trigger.Request())
+
     def close(self) -> None:
-        """Stop spinning."""
+        """Leave the domain."""
         self._executor.shutdown()
         self._thread.join(timeout=5.0)
         self.destroy_node()
+        rclpy.try_shutdown(context=self.context)

@@ -8,7 +8,6 @@ from fault_injection.catalogue import Fault, Place
 from fault_injection.graph_client_node import CallError, GraphClient
 from fault_injection.motion import Stop, judge
 from fault_injection.motion_watch import MotionWatch
-from soft_flow_msgs.msg import EpisodeState
 
 _EARLIEST_S, _LATEST_S = 0.2, 1.5  # after the episode's first tick
 _AFTER_S = 0.7  # simulated s to watch after the fault was undone
@@ -69,10 +68,10 @@ def _begin(place: Place, watch: MotionWatch, seed: int) -> bool:
     watch.wait_until(watch.time_ns + round(delay * 1e9))
     deadline = time.monotonic() + _MOTION_WAIT
     while not watch.moving_now():
-        if client.episode.state != EpisodeState.RUNNING or time.monotonic() > deadline:
+        if not client.running or time.monotonic() > deadline:
             return False
         time.sleep(0.005)
-    return client.episode.state == EpisodeState.RUNNING
+    return client.running
 
 
 def run_trial(
@@ -104,11 +103,11 @@ def run_trial(
 
 
 def _closing_reason(place: Place, episode: str) -> str:
-    """With which reason the episode was closed."""
-    client, deadline = place.client, time.monotonic() + _CLOSING_WAIT
+    """With which reason the episode was discarded; empty if it was not."""
+    deadline = time.monotonic() + _CLOSING_WAIT
     while time.monotonic() < deadline:
-        finished = client.episode.finished
-        if finished and finished[0].episode_id == episode:
-            return str(finished[0].reason) if finished[0].outcome == "discard" else ""
+        if (closing := place.client.closing(episode)) is not None:
+            outcome, reason = closing
+            return reason if outcome == "discard" else ""
         time.sleep(0.05)
     return ""
