@@ -47,7 +47,7 @@ class Run:
 
 def watch_run(client: GraphClient, watch: MotionWatch, minutes: float, console: Console) -> Run:
     """Watch a running graph for so long; drivers that trip are counted and recovered."""
-    client.wait_for(lambda: client.running, "the first episode", 180.0)
+    client.recover_until(lambda: client.running, "the first episode", 300.0)
     run, before = Run(), ProcessorTime.now()
     began, simulated, said = time.monotonic(), watch.time_ns, 0.0
     slips = watch.report().get("slips", 0)

@@ -132,6 +132,20 @@ class GraphClient(Node):
                 self.ask(Trigger, service, Trigger.Request(), patience)
                 time.sleep(0.2)
 
+    def recover_until(self, happened: Callable[[], bool], what: str, patience: float) -> None:
+        """Wait until something has happened; drivers that trip meanwhile (all nodes are starting) recover.
+
+        Raises:
+            CallError: it did not.
+        """
+        deadline = time.monotonic() + patience
+        while not happened():
+            if time.monotonic() > deadline:
+                raise CallError(f"{what} did not happen within {patience:.0f} s")
+            if self.faulty():
+                self.recover()
+            time.sleep(0.1)
+
     def start_episode(self, seed: int, patience: float = 120.0) -> None:
         """Begin an episode and wait until its first tick is there.
 

@@ -61,7 +61,8 @@ class FciBridgeNode(DriverNode):
             self.follower.emergency_stop(self.pressed)
         self._joint_names = cell.arm.joint_names
         events = ThreadEvents(self._publish_state, self.news.trigger, self.log)
-        self.hardware = ArmThread(ControllerCall(cell.arm), self.follower, p.state_rate, events)
+        rate = p.state_rate / p.time_scale
+        self.hardware = ArmThread(ControllerCall(cell.arm), self.follower, rate, events)
         self.hardware.start()
         return SUCCESS
 

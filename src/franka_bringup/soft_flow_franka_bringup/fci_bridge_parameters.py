@@ -19,7 +19,7 @@ class FciBridgeParameters:
         True, "missing commands are a fault; false only to show that a test of it can fail"
     )
     time_scale: float = parameter(
-        1.0, "wall seconds for one of the arm's: 2 for a simulated world at half speed", 0.1, 100.0
+        1.0, "wall seconds for one of the arm's (rates and times alike): 2 at half speed", 0.1, 100.0
     )
     interpolation_time: float = parameter(
         0.05, "s over which the arm is led to a target: the control tick", 0.005, 1.0

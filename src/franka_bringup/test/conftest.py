@@ -45,7 +45,7 @@ def own_server() -> Iterator[ArmProcess]:
 def make_graph(tmp_path: Path) -> Iterator[Callable[..., "BridgeGraph"]]:
     """Make a bridge to the arm at an address, in a ROS domain of its own; `arm` changes the cell.
 
-    The machine of a test may be busy: timeouts are three times as long.
+    The machine of a test may be busy: timeouts are three times as long, but for the same rate.
     """
     from bridge_graph import BridgeGraph, write_cell
 
@@ -54,7 +54,9 @@ def make_graph(tmp_path: Path) -> Iterator[Callable[..., "BridgeGraph"]]:
 
         def make(address: str, arm: dict[str, object] | None = None, **parameters: object) -> BridgeGraph:
             cell = write_cell(tmp_path, address, **(arm or {}))
-            graphs.append(BridgeGraph(domain, cell, **{"time_scale": 3.0, **parameters}))
+            scale = float(parameters.get("time_scale", 3.0))
+            given = {"time_scale": scale, "state_rate": 200.0 * scale, **parameters}
+            graphs.append(BridgeGraph(domain, cell, **given))
             return graphs[-1]
 
         yield make

@@ -70,7 +70,7 @@ def test_a_tool_that_is_configured_in_desk_changes_nothing_about_the_flange(
 ) -> None:
     server = ArmProcess("", "--tool")
     try:
-        graph = make_graph(server.address, time_scale=20.0)
+        graph = make_graph(server.address, time_scale=5.0)
         start = graph.ready()
         graph.until_at_rest()
         position, rotation = ArmInverseKinematics(np.zeros(7)).flange_pose(
@@ -88,7 +88,7 @@ def test_a_tool_that_is_configured_in_desk_changes_nothing_about_the_flange(
 def test_it_follows_a_path_within_millimetres_and_ends_on_it(
     make_graph: MakeGraph, server: ArmProcess
 ) -> None:
-    graph = make_graph(server.address, time_scale=20.0)  # nothing is said here about the machine's pauses
+    graph = make_graph(server.address, time_scale=5.0)  # nothing is said here about the machine's pauses
     start = graph.ready()
 
     def path(t: float) -> Pose:

@@ -15,7 +15,14 @@ from orca_core.maintenance.calibration_routine import run_calibration
 
 from orca_hand_driver.hand_files import HandFiles
 from orca_hand_driver.hand_model import HandModel
-from orca_hand_driver.hand_port import BusError, PinnedHand, bus_errors, close_port, require_free_port
+from orca_hand_driver.hand_port import (
+    BusError,
+    PinnedHand,
+    bus_errors,
+    close_port,
+    require_free_port,
+    wait_for_bytes,
+)
 from orca_hand_driver.joint_map import JointMap, affine_joint_map
 
 NOT_CALIBRATED = "not calibrated, so nobody knows where the joints are; run hand/calibrate"
@@ -104,6 +111,7 @@ class HandBus:
         except BusError:
             close_port(hand)
             raise
+        wait_for_bytes(hand)
         self._hand, self.energized = hand, False
 
     def _read_map(self, hand: OrcaHand) -> tuple[JointMap | None, str]:

@@ -12,6 +12,8 @@ from orca_core.hardware.dynamixel_client import DynamixelClient
 
 from soft_flow_contract.errors import ContractError
 
+_LONGEST_WAIT = 0.002  # s between looks at the packet's own timeout
+
 
 class BusError(ContractError):
     """The bus or a motor does not answer as it should; the message says what to do."""
@@ -72,6 +74,15 @@ def require_free_port(port: Path) -> None:
         raise BusError(f"{port}: another program holds it; end that first") from error
     finally:
         os.close(descriptor)
+
+
+def wait_for_bytes(hand: OrcaHand) -> None:
+    """Let a read of the open port sleep until its bytes are there.
+
+    The SDK's looks again and again without a pause: a whole processor for a fifth of the time, which a
+    computer with few of them needs for what it waits for. Its own timeout of a packet stays.
+    """
+    hand.motor_client.port_handler.ser.timeout = _LONGEST_WAIT
 
 
 def close_port(hand: OrcaHand) -> None:

@@ -75,7 +75,7 @@ class OrcaHandNode(DriverNode):
         if unknown := sorted(set(joints) - set(bus.model.joint_names)):
             return self.refuse(f"calibration_joints: the hand has no joints {', '.join(unknown)}")
         releases = cell.hand.torque_at_exit == "release"
-        thread_settings = ThreadSettings(p.rate, p.temperature_period, releases, joints)
+        thread_settings = ThreadSettings(p.rate / p.time_scale, p.temperature_period, releases, joints)
         self.hardware = HandThread(bus, self.follower, thread_settings, self._thread_events())
         self.hardware.start()
         return SUCCESS

@@ -27,5 +27,5 @@ class OrcaHandParameters:
         True, "missing commands are a fault; false only to show that a test of it can fail"
     )
     time_scale: float = parameter(
-        1.0, "wall seconds for one of the hand's: 2 for a simulated world at half speed", 0.1, 100.0
+        1.0, "wall seconds for one of the hand's (rates and times alike): 2 at half speed", 0.1, 100.0
     )

@@ -165,7 +165,7 @@ class DriverNode(LifecycleNode):
         )
         self._commands = commands
         self.readiness = ActiveReadiness(self, publishers, [commands, stop])
-        self.create_timer(WATCH_PERIOD, self._watch, clock=STEADY)
+        self.create_timer(WATCH_PERIOD * self.parameters.time_scale, self._watch, clock=STEADY)
         if self.parameters.autostart:
             self._started_at = time.monotonic()
             self._autostart = self.create_timer(0.05, self._start, clock=STEADY)

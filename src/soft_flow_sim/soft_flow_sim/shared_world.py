@@ -24,6 +24,7 @@ _ARM_JOINTS = 7
 _LONGEST_REPORT = 8192  # bytes of JSON
 _LOOK_EVERY = 0.05  # s
 _PATIENCE = 1.0  # s that a writer may take, before its reader gives up
+_RECORDS = ("measured", "driven", "state", "report")
 _HEADER = np.dtype(
     [("magic", "<u8"), ("joints", "<u4"), ("positions", "<u4"), ("equalities", "<u4"), ("mocap", "<u4")]
 )
@@ -65,8 +66,8 @@ def _layout(joints: int, positions: int, equalities: int, mocap: int) -> np.dtyp
         ]
     )
     report = np.dtype([("sequence", "<u8"), ("length", "<u4"), ("text", f"V{_LONGEST_REPORT}")])
-    records = {"measured": measured, "driven": driven, "state": state, "report": report}
-    return np.dtype([("header", _HEADER), *records.items()])
+    records = zip(_RECORDS, (measured, driven, state, report), strict=True)
+    return np.dtype([("header", _HEADER), *records])
 
 
 class SharedWorld:
@@ -77,8 +78,11 @@ class SharedWorld:
     """
 
     def __init__(self, path: Path, data: np.memmap) -> None:
-        self.path, self._data = path, data
+        self.path = path
         self.joints = int(data["header"]["joints"])
+        # Plain arrays over the same memory: every access to a memmap makes another one.
+        plain = np.asarray(data)
+        self._records = {name: plain[name] for name in _RECORDS}
 
     @classmethod
     def create(
@@ -135,7 +139,7 @@ class SharedWorld:
 
     def write(self, record: str, **fields: NDArray[np.float64] | int) -> None:
         """Write fields of a record that this process alone writes."""
-        target = self._data[record]
+        target = self._records[record]
         target["sequence"] = int(target["sequence"]) | 1  # also where an earlier writer died half-way
         for name, value in fields.items():
             target[name] = value
@@ -147,7 +151,7 @@ class SharedWorld:
         Raises:
             SharedWorldError: its writer stopped half-way.
         """
-        source, deadline = self._data[record], time.monotonic() + _PATIENCE
+        source, deadline = self._records[record], time.monotonic() + _PATIENCE
         while True:
             before = int(source["sequence"])
             copy = source.copy()

@@ -40,7 +40,7 @@ def test_a_reader_never_sees_half_of_a_record(tmp_path: Path) -> None:
 
 def test_a_writer_that_died_half_way_is_named(tmp_path: Path) -> None:
     world = SharedWorld.create(tmp_path / "world", joints=3)
-    world._data["driven"]["sequence"] += 1
+    world._records["driven"]["sequence"] += 1
     with pytest.raises(SharedWorldError, match="driven.*stopped half-way"):
         world.read("driven")
 
@@ -67,7 +67,7 @@ def test_a_file_that_is_missing_foreign_or_cut_off_is_refused(tmp_path: Path, co
 
 def test_a_writer_that_comes_after_one_that_died_half_way_is_read_again(tmp_path: Path) -> None:
     world = SharedWorld.create(tmp_path / "world", joints=3)
-    world._data["driven"]["sequence"] += 1
+    world._records["driven"]["sequence"] += 1
     SharedWorld.open(tmp_path / "world").write("driven", goal=np.ones(3))
     assert world.read("driven")["goal"].tolist() == [1.0, 1.0, 1.0]
 

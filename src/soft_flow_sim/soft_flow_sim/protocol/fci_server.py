@@ -5,6 +5,7 @@ fell silent: in torque control it would apply the last torque for ever. Here, as
 the motion, the arm holds, and nothing moves until the client asks for automatic error recovery.
 """
 
+import select
 from collections.abc import Iterable
 
 import numpy as np
@@ -96,6 +97,11 @@ class FciServer(FrankaRobotServer):
         """Whether a command is due now: the motion's first one answers a state that tells of the motion."""
         return self.moving and self._answered and not self.heard
 
+    @property
+    def awaits_command(self) -> bool:
+        """Whether a command is due from a client that has answered so far."""
+        return self.due and not self._silent and not self.lost
+
     def start_motion(
         self,
         controller_mode: MoveCommandControllerMode,
@@ -111,6 +117,11 @@ class FciServer(FrankaRobotServer):
             raise RuntimeError(f"refused until automatic error recovery: {self.reflex_reason}")
         self.lost, self._answered = 0, False
         super().start_motion(controller_mode, motion_generator_mode, motion_id)
+
+    def wait(self, seconds: float) -> None:
+        """Sleep until the client sends something, at most so long."""
+        sockets = [self._tcp_socket, self._FrankaServer__udp_socket]  # type: ignore[attr-defined]
+        select.select([socket for socket in sockets if socket is not None], [], [], seconds)
 
     def cycle(self) -> None:
         """Receive what has come and let the controller act, once before every step of the world."""

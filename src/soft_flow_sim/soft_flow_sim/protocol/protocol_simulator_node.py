@@ -37,6 +37,7 @@ from soft_flow_sim.simulated_cell import CellOutcome
 from soft_flow_sim.task_maker import make_rendered_task
 
 CLOCK_PER_TICK = 4  # /clock messages a tick
+_SHORTEST_WAIT_NS = 2_000_000  # between looks at a world that is late
 _STALLED_NS = 1_000_000_000  # steady clock
 
 
@@ -112,7 +113,7 @@ class ProtocolSimulatorNode(Node):
                 self._render_due.set()
         ahead = (self._clock_ns + self._clock_period - now) / self.parameters.realtime_factor
         due = int(state["wall_ns"]) + round(ahead)
-        self._timer.timer_period_ns = max(due - time.monotonic_ns(), 1_000_000)
+        self._timer.timer_period_ns = max(due - time.monotonic_ns(), _SHORTEST_WAIT_NS)
         self._timer.reset()
 
     def _publish_report(self) -> None:

@@ -21,7 +21,6 @@ STEP_NS = 1_000_000
 _SHARE_EVERY = 4  # steps between states for whoever renders
 _LISTEN_EVERY = 10
 _SLIP_NS = 50_000_000  # later than this the world gives up catching up
-_POLL = 0.0002  # s between looks for a command that is due
 
 
 class DrivenWorld(BaseSimulator):
@@ -82,8 +81,7 @@ class WorldLoop:
                 control.poll()
 
     def _step(self) -> None:
-        self._server.cycle()
-        self._await_command()
+        self._receive()
         self._drive_hand()
         self._world.step()
         self._time_ns += STEP_NS
@@ -95,14 +93,15 @@ class WorldLoop:
             self._end_tick()
         self._share()
 
-    def _await_command(self) -> None:
-        """Give a client that is due a little more time, if it is one that still answers."""
-        server = self._server
-        if not server.due or server.silent or server.lost:
-            return
-        deadline = time.monotonic() + self._patience
-        while server.due and time.monotonic() < deadline:
-            time.sleep(_POLL)
+    def _receive(self) -> None:
+        """Receive what has come; a client that is due is given a little more time, if it still answers."""
+        server, patience = self._server, self._patience
+        deadline = time.monotonic() + patience
+        while server.awaits_command and patience > 0:
+            server.wait(patience)
+            server.cycle()
+            patience = deadline - time.monotonic()
+        if not server.heard:
             server.cycle()
 
     def _drive_hand(self) -> None:
