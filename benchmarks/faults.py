@@ -7,6 +7,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,74 +21,87 @@ from rich.console import Console
 
 from soft_flow_contract.durable_files import append_durably
 
-LOG = "injections.jsonl"
+LOG, BROKEN = "injections.jsonl", "broken.jsonl"
 PER_GRAPH = 25  # injections before the graph is started anew
 
 
-def read_log(folder: Path) -> list[dict]:
-    """The injections so far."""
-    path = folder / LOG
+def read_log(folder: Path, name: str = LOG) -> list[dict]:
+    """The injections so far; or those that could not be carried out."""
+    path = folder / name
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def _next_fault(rows: list[dict], mode: str, wanted: int, watchdogs: bool) -> Fault | None:
-    """The fault of this mode that was injected least; None when each has its number."""
-    counts = {fault.name: 0 for fault in FAULTS if mode in fault.modes}
-    for row in rows:
-        if row["mode"] == mode and row["watchdogs"] == watchdogs and row["fault"] in counts:
-            counts[row["fault"]] += 1
-    name = min(counts, key=lambda name: counts[name])
-    if counts[name] >= wanted:
-        return None
-    return next(fault for fault in FAULTS if fault.name == name)
+@dataclass(frozen=True)
+class Series:
+    """Injections of the same kind of run.
 
-
-def run_graph(folder: Path, mode: str, wanted: int, watchdogs: bool, factor: float, console: Console) -> bool:
-    """Inject up to PER_GRAPH faults in one graph; False when nothing is left to do.
-
-    Raises:
-        RuntimeError: the graph does not start.
+    Attributes:
+        folder: of the benchmark.
+        faults: to inject.
+        mode: who acts.
+        wanted: injections of each.
+        watchdogs: False for the control.
+        factor: real-time factor that is asked for.
     """
-    rows = read_log(folder)
-    if _next_fault(rows, mode, wanted, watchdogs) is None:
-        return False
-    task = one_camera_task(folder)
-    arguments = {"task_file": task, "mode": mode, "realtime_factor": factor, "watchdogs": watchdogs}
-    arguments["checkpoint"] = make_policy(folder / "policy", task)
-    random = np.random.default_rng(len(rows))
-    with running_cell(folder, LAUNCH, random, **arguments) as (place, watch):
-        for _ in range(PER_GRAPH):
-            fault = _next_fault(read_log(folder), mode, wanted, watchdogs)
-            if fault is None:
-                return False
-            if not _inject(folder, place, watch, fault, mode, watchdogs, console):
-                return True
-    return True
 
+    folder: Path
+    faults: Sequence[Fault]
+    mode: str
+    wanted: int
+    watchdogs: bool
+    factor: float
+    console: Console
 
-def _inject(
-    folder: Path,
-    place: Place,
-    watch: MotionWatch,
-    fault: Fault,
-    mode: str,
-    watchdogs: bool,
-    console: Console,
-) -> bool:
-    """One injection; False when the graph should be started anew."""
-    try:
-        injection = run_trial(place, watch, fault, mode, int(place.random.integers(2**31)), watchdogs)
-    except (CallError, TimeoutError) as error:
-        console.print(f"{fault.name}: {error}; starting the graph anew", highlight=False)
-        append_durably(folder / "broken.jsonl", json.dumps({"fault": fault.name, "why": str(error)}))
-        return False
-    if injection is not None:
-        append_durably(folder / LOG, json.dumps(injection.to_row()))
-        stop = injection.stop
-        verdict = "holds" if injection.holds else "DOES NOT HOLD"
-        text = f"{mode}, {fault.name}: stop {stop.stop_s * 1e3:.0f} ms, {verdict}"
-        console.print(text, highlight=False)
-    return True
+    def _next(self) -> Fault | None:
+        """The fault that was tried least; None when each was as often as wanted."""
+        tried = {fault.name: 0 for fault in self.faults if self.mode in fault.modes}
+        for row in read_log(self.folder) + read_log(self.folder, BROKEN):
+            if row["mode"] == self.mode and row["watchdogs"] == self.watchdogs and row["fault"] in tried:
+                tried[row["fault"]] += 1
+        name = min(tried, key=lambda name: tried[name], default="")
+        if not name or tried[name] >= self.wanted:
+            return None
+        return next(fault for fault in self.faults if fault.name == name)
+
+    def run(self) -> None:
+        """Inject all that is missing; whatever the graph does not survive is followed by another graph.
+
+        Raises:
+            RuntimeError: the graph does not start.
+        """
+        while self._next() is not None:
+            self._run_graph()
+
+    def _run_graph(self) -> None:
+        task = one_camera_task(self.folder)
+        arguments = {"task_file": task, "mode": self.mode, "realtime_factor": self.factor}
+        arguments |= {"watchdogs": self.watchdogs, "checkpoint": make_policy(self.folder / "policy", task)}
+        random = np.random.default_rng(len(read_log(self.folder)))
+        with running_cell(self.folder, LAUNCH, random, **arguments) as (place, watch):
+            place.client.settle()
+            for _ in range(PER_GRAPH):
+                fault = self._next()
+                if fault is None or not self._inject(place, watch, fault):
+                    return
+
+    def _inject(self, place: Place, watch: MotionWatch, fault: Fault) -> bool:
+        """One injection; False when the graph should be started anew."""
+        seed = int(place.random.integers(2**31))
+        try:
+            injection = run_trial(
+                place, watch, fault, self.mode, seed, self.watchdogs, self.folder / "traces"
+            )
+        except (CallError, TimeoutError) as error:
+            self.console.print(f"{fault.name}: {error}; starting the graph anew", highlight=False)
+            row = {"fault": fault.name, "mode": self.mode, "watchdogs": self.watchdogs, "why": str(error)}
+            append_durably(self.folder / BROKEN, json.dumps(row))
+            return False
+        if injection is not None:
+            append_durably(self.folder / LOG, json.dumps(injection.to_row()))
+            verdict = "holds" if injection.holds else "DOES NOT HOLD"
+            text = f"{self.mode}, {fault.name}: stop {injection.stop.stop_s * 1e3:.0f} ms, {verdict}"
+            self.console.print(text, highlight=False)
+        return True
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -98,16 +112,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--control", type=int, default=1, help="of each, without watchdogs (default %(default)s)")
     add("--output", type=Path, default=Path("runs/bench-faults"), help="folder; continued if it is there")
     add("--realtime-factor", type=float, default=0.5, help="of the simulated world (default %(default)g)")
+    add("--only", action="append", choices=[fault.name for fault in FAULTS], help="this fault (repeatable)")
     add("--report-only", action="store_true", help="write the results of what is there")
     options = parser.parse_args(arguments)
     folder, console = options.output.absolute(), Console()
     folder.mkdir(parents=True, exist_ok=True)
+    faults = [fault for fault in FAULTS if not options.only or fault.name in options.only]
     if not options.report_only:
         for watchdogs, wanted in ((True, options.injections), (False, options.control)):
             for mode in BOTH:
-                while run_graph(folder, mode, wanted, watchdogs, options.realtime_factor, console):
-                    pass
-    write_fault_results(read_log(folder), len(FAULTS))
+                Series(folder, faults, mode, wanted, watchdogs, options.realtime_factor, console).run()
+    write_fault_results(read_log(folder), read_log(folder, BROKEN), len(FAULTS))
     return 0
 
 

@@ -14,7 +14,7 @@ from soft_flow_sim.orca_hand_model import HAND_JOINT_NAMES
 from soft_flow_sim.servo_bus.faults import FaultClient
 
 BOTH = ("policy", "teleop")
-FROZEN_S = 1.0  # simulated s for which something is frozen or silent; longer than the arbiter's patience
+FROZEN_S = 0.8  # simulated s for which something is frozen or silent; longer than the arbiter's patience
 NOISE = 0.02  # of the bytes on the servo bus: hardly a cycle gets through
 HOT, WARM = 90, 35  # degrees Celsius
 

@@ -15,11 +15,12 @@ WANTED = 200
 _figure = partial(Figure, command="./soft-flow bench faults")
 
 
-def fault_figures(rows: Sequence[dict], kinds: int) -> list[Figure]:
+def fault_figures(rows: Sequence[dict], broken: Sequence[dict], kinds: int) -> list[Figure]:
     """The figures; see the benchmark.
 
     Args:
         rows: injections, see Injection.to_row.
+        broken: those that could not be carried out, because the graph did not do what it was asked for.
         kinds: how many faults there are.
     """
     tried = [row for row in rows if row["watchdogs"]]
@@ -39,6 +40,8 @@ def fault_figures(rows: Sequence[dict], kinds: int) -> list[Figure]:
         _figure("worst stop, simulated time", round(worst * 1e3, 1), "ms", f"<= {limit:g}",
                 worst <= LIMIT_S, trials=len(tried)),
         _figure("episodes not closed or not marked", unmarked, "", "<= 0", unmarked == 0, trials=len(tried)),
+        _figure("not carried out: no episode began, or no recovery", len(broken), "",
+                trials=len(rows) + len(broken)),
         _figure("without watchdogs: violated", failed, "", ">= 1", failed >= 1, trials=len(control)),
     ]  # fmt: skip
 
@@ -95,7 +98,7 @@ def plot_stops(rows: Sequence[dict]) -> Plot:
     return plot
 
 
-def write_fault_results(rows: Sequence[dict], kinds: int) -> None:
+def write_fault_results(rows: Sequence[dict], broken: Sequence[dict], kinds: int) -> None:
     """Write results/faults.*."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     plot = plot_stops(rows)
@@ -110,4 +113,4 @@ def write_fault_results(rows: Sequence[dict], kinds: int) -> None:
         f"![Stops](faults.svg)\n\n## As it is\n{fault_table(tried)}\n\n"
         f"## Control: without watchdogs\n{fault_table(control)}"
     )
-    write_results("faults", fault_figures(rows, kinds), notes)
+    write_results("faults", fault_figures(rows, broken, kinds), notes)

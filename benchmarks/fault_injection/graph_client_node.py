@@ -24,6 +24,8 @@ from soft_flow_contract.pose import Pose
 from soft_flow_msgs.msg import ArbiterState, DriverState, EpisodeState
 from soft_flow_msgs.srv import StartEpisode
 
+_CALM_S = 4.0
+
 
 class CallError(RuntimeError):
     """A service did not answer, or refused."""
@@ -145,6 +147,22 @@ class GraphClient(Node):
             if self.faulty():
                 self.recover()
             time.sleep(0.1)
+
+    def settle(self, patience: float = 240.0) -> None:
+        """Wait until both drivers have followed commands for a while: nodes that start take the machine.
+
+        Raises:
+            CallError: they do not.
+        """
+        since = time.monotonic()
+
+        def calm() -> bool:
+            nonlocal since
+            if not (self.ready("arm") and self.ready("hand")):
+                since = time.monotonic()
+            return time.monotonic() - since > _CALM_S
+
+        self.recover_until(calm, f"{_CALM_S:.0f} s without a fault", patience)
 
     def start_episode(self, seed: int, patience: float = 120.0) -> None:
         """Begin an episode and wait until its first tick is there.

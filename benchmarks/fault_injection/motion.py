@@ -1,6 +1,7 @@
 """What the joints did around a fault: when motion ended, and whether anything moved again."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -24,6 +25,11 @@ class Motion:
     time_s: np.ndarray
     arm: np.ndarray
     hand: np.ndarray
+
+    def save(self, path: Path) -> None:
+        """Write all samples."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(path, time_s=self.time_s, arm=self.arm, hand=self.hand)
 
     def speed(self, joints: np.ndarray, span_s: float = 0.02) -> np.ndarray:
         """Largest joint speed over the last `span_s` at every sample, (N,) rad/s."""

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from fault_injection.catalogue import Fault, Place
@@ -9,8 +10,8 @@ from fault_injection.graph_client_node import CallError, GraphClient
 from fault_injection.motion import Stop, judge
 from fault_injection.motion_watch import MotionWatch
 
-_EARLIEST_S, _LATEST_S = 0.2, 1.5  # after the episode's first tick
-_AFTER_S = 0.7  # simulated s to watch after the fault was undone
+_EARLIEST_S, _LATEST_S = 0.2, 1.2  # after the episode's first tick
+_AFTER_S = 0.5  # simulated s to watch after the fault was undone
 _MOTION_WAIT = 20.0  # wall s to wait for the robot to move
 _TRIES = 4
 _CLOSING_WAIT = 30.0
@@ -21,6 +22,7 @@ class Injection:
     """What was injected, and what came of it.
 
     Attributes:
+        at_s: simulated time of the fault, as in the graph's log.
         stop: how the robot stopped.
         layers: who said that it stopped it, and why.
         closed: reason with which the episode was closed; empty if it was not.
@@ -30,6 +32,7 @@ class Injection:
     mode: str
     seed: int
     watchdogs: bool
+    at_s: float
     stop: Stop
     layers: list[str]
     closed: str
@@ -75,9 +78,9 @@ def _begin(place: Place, watch: MotionWatch, seed: int) -> bool:
 
 
 def run_trial(
-    place: Place, watch: MotionWatch, fault: Fault, mode: str, seed: int, watchdogs: bool
+    place: Place, watch: MotionWatch, fault: Fault, mode: str, seed: int, watchdogs: bool, traces: Path
 ) -> Injection | None:
-    """Inject a fault; None if the robot did not move when it was due.
+    """Inject a fault; None if the robot did not move when it was due. A stop too late leaves its trace.
 
     Raises:
         CallError: the graph does not do what it is asked for.
@@ -94,12 +97,15 @@ def run_trial(
     undo()
     end = fault.comes_back + _AFTER_S
     watch.wait_until(zero + round(end * 1e9))
-    stop = judge(watch.motion(zero, -0.5, end))
+    motion = watch.motion(zero, -0.5, end)
+    stop = judge(motion)
     if not stop.moved_before:
         return None
+    if not stop.holds:
+        motion.save(traces / f"{fault.name.replace(' ', '_')}_{seed}.npz")
     closed = _closing_reason(place, episode)
     layers = [f"{name}: {reason}" for name, reason in client.faults]
-    return Injection(fault.name, mode, seed, watchdogs, stop, layers, closed)
+    return Injection(fault.name, mode, seed, watchdogs, round(zero * 1e-9, 3), stop, layers, closed)
 
 
 def _closing_reason(place: Place, episode: str) -> str:
