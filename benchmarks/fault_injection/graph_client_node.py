@@ -24,7 +24,8 @@ from soft_flow_contract.pose import Pose
 from soft_flow_msgs.msg import ArbiterState, DriverState, EpisodeState
 from soft_flow_msgs.srv import StartEpisode
 
-_CALM_S = 4.0
+_SET_PARAMETERS = "protocol_simulator_node/set_parameters"
+_CALM_S, _ANSWER_WAIT = 4.0, 5.0
 
 
 class CallError(RuntimeError):
@@ -48,6 +49,9 @@ class GraphClient(Node):
             )
         self.faults: list[tuple[str, str]] = []
         self._callers: dict[str, Any] = {}
+        # Made now: what a first call would import takes the interpreter from whoever samples the motion.
+        self._client(SetParameters, _SET_PARAMETERS)
+        self._client(Trigger, topics.EMERGENCY_STOP)
         self._executor = SingleThreadedExecutor(context=context)
         self._executor.add_node(self)
         self._thread = threading.Thread(target=self._spin, daemon=True)
@@ -82,15 +86,18 @@ class GraphClient(Node):
                 raise CallError(f"{what} did not happen within {patience:.0f} s")
             time.sleep(0.01)
 
+    def _client(self, kind: Any, name: str) -> Any:
+        if name not in self._callers:
+            self._callers[name] = self.create_client(kind, name)
+        return self._callers[name]
+
     def ask(self, kind: Any, name: str, request: Any, patience: float = 20.0) -> Any:
         """Call a service; its answer.
 
         Raises:
             CallError: nobody answers.
         """
-        if name not in self._callers:
-            self._callers[name] = self.create_client(kind, name)
-        client = self._callers[name]
+        client = self._client(kind, name)
         self.wait_for(client.service_is_ready, f"service {name}", patience)
         future = client.call_async(request)
         self.wait_for(future.done, f"an answer of {name}", patience)
@@ -124,15 +131,22 @@ class GraphClient(Node):
             CallError: a driver stays in its fault.
         """
         deadline = time.monotonic() + patience
-        if self.arbiter.emergency_stopped:
-            self.ask(Trigger, topics.EMERGENCY_RESET, Trigger.Request())
+        while self.arbiter.emergency_stopped:
+            self._press(topics.EMERGENCY_RESET, deadline, "the emergency stop is not released")
         for name, service in (("arm", topics.ARM_RECOVER), ("hand", topics.HAND_RECOVER)):
             while not self.ready(name):
-                if time.monotonic() > deadline:
-                    reason = self.drivers[name].reason if name in self.drivers else "it says nothing"
-                    raise CallError(f"the {name}'s driver did not recover: {reason}")
-                self.ask(Trigger, service, Trigger.Request(), patience)
-                time.sleep(0.2)
+                reason = self.drivers[name].reason if name in self.drivers else "it says nothing"
+                self._press(service, deadline, f"the {name}'s driver did not recover: {reason}")
+
+    def _press(self, service: str, deadline: float, problem: str) -> None:
+        """Ask once, of a node that may just be starting; a request that one that died got is lost."""
+        if time.monotonic() > deadline:
+            raise CallError(problem)
+        try:
+            self.ask(Trigger, service, Trigger.Request(), _ANSWER_WAIT)
+        except CallError:
+            return
+        time.sleep(0.2)
 
     def recover_until(self, happened: Callable[[], bool], what: str, patience: float) -> None:
         """Wait until something has happened; drivers that trip meanwhile (all nodes are starting) recover.
@@ -191,7 +205,7 @@ class GraphClient(Node):
         """Let a rendered camera publish nothing; "" lets all be heard again."""
         value = ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=name)
         request = SetParameters.Request(parameters=[ParameterMessage(name="silent_cameras", value=value)])
-        self.ask(SetParameters, "protocol_simulator_node/set_parameters", request)
+        self.ask(SetParameters, _SET_PARAMETERS, request)
 
     def send_arm(self, pose: Pose, times: int = 3) -> None:
         """Publish arm targets beside the arbiter, for once or longer."""

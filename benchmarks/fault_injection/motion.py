@@ -26,6 +26,10 @@ class Motion:
     arm: np.ndarray
     hand: np.ndarray
 
+    def longest_gap(self) -> float:
+        """Longest time (s) between two samples."""
+        return float(np.max(np.diff(self.time_s)))
+
     def save(self, path: Path) -> None:
         """Write all samples."""
         path.parent.mkdir(parents=True, exist_ok=True)

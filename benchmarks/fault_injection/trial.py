@@ -12,6 +12,7 @@ from fault_injection.motion_watch import MotionWatch
 
 _EARLIEST_S, _LATEST_S = 0.2, 1.2  # after the episode's first tick
 _AFTER_S = 0.5  # simulated s to watch after the fault was undone
+_LONGEST_GAP_S = 0.03  # without a sample, in which motion could hide
 _MOTION_WAIT = 20.0  # wall s to wait for the robot to move
 _TRIES = 4
 _CLOSING_WAIT = 30.0
@@ -80,7 +81,9 @@ def _begin(place: Place, watch: MotionWatch, seed: int) -> bool:
 def run_trial(
     place: Place, watch: MotionWatch, fault: Fault, mode: str, seed: int, watchdogs: bool, traces: Path
 ) -> Injection | None:
-    """Inject a fault; None if the robot did not move when it was due. A stop too late leaves its trace.
+    """Inject a fault; None if the robot did not move when it was due, or was not seen.
+
+    A stop too late leaves its trace in `traces`.
 
     Raises:
         CallError: the graph does not do what it is asked for.
@@ -99,7 +102,7 @@ def run_trial(
     watch.wait_until(zero + round(end * 1e9))
     motion = watch.motion(zero, -0.5, end)
     stop = judge(motion)
-    if not stop.moved_before:
+    if not stop.moved_before or motion.longest_gap() > _LONGEST_GAP_S:
         return None
     if not stop.holds:
         motion.save(traces / f"{fault.name.replace(' ', '_')}_{seed}.npz")

@@ -51,8 +51,7 @@ class HandFollower:
         self._command_timeout = hand.command_timeout * self._scale
         self._machine = DriverMachine(self._command_timeout, settings.watchdog)
         self._guard = CommandGuard(model, hand.max_jump)
-        speeds = model.speeds(hand.max_speed, hand.max_wrist_speed)
-        self._reference = SlewedReference(model.low, model.high, speeds)
+        self._reference = SlewedReference(model.low, model.high, hand.joint_speeds(model.joint_names))
         self._lock = threading.RLock()
         self._measured: NDArray[np.float64] | None = None
         self._pressed: bool | None = None

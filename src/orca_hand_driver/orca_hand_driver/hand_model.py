@@ -5,8 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-WRIST = "wrist"
-
 
 @dataclass(frozen=True)
 class HandModel:
@@ -23,7 +21,3 @@ class HandModel:
     low: NDArray[np.float64]
     high: NDArray[np.float64]
     neutral: NDArray[np.float64]
-
-    def speeds(self, finger: float, wrist: float) -> NDArray[np.float64]:
-        """(J,) rad/s: one figure for the fingers, another for the wrist, which has no current limit."""
-        return np.array([wrist if name == WRIST else finger for name in self.joint_names])

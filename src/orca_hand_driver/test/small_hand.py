@@ -12,5 +12,5 @@ MODEL = HandModel(
 HAND = HandConfiguration(
     version="v2", model="orcahand-right", port="/dev/null", max_jump=1.0, max_speed=8.0, max_wrist_speed=2.0
 )
-SPEEDS = MODEL.speeds(HAND.max_speed, HAND.max_wrist_speed)
+SPEEDS = HAND.joint_speeds(MODEL.joint_names)
 AT = np.array([0.0, 0.5, 0.5])  # where the tests begin

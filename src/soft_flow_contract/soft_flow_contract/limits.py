@@ -8,6 +8,7 @@ import numpy as np
 
 from soft_flow_contract.action_space import ActionSpace, RobotTarget
 from soft_flow_contract.pose import Pose
+from soft_flow_contract.robot_cell import RobotCell
 from soft_flow_contract.task_specification import TaskSpecification
 
 
@@ -79,11 +80,11 @@ class TargetLeadLimit:
 
 @dataclass(frozen=True)
 class HandLimit:
-    """Keeps hand targets in their range and bounds their change in one tick (rad)."""
+    """Keeps hand targets in their range and bounds their change in one tick (rad; of each, or of all)."""
 
     low: np.ndarray
     high: np.ndarray
-    max_step: float
+    max_step: float | np.ndarray
 
     def clamp(self, current: RobotTarget, following: RobotTarget, measured: Pose) -> RobotTarget:
         """See `Limit.clamp`."""
@@ -115,16 +116,27 @@ class ActionLimiter:
         self.limits = tuple(limits)
 
     @classmethod
-    def from_specification(cls, specification: TaskSpecification) -> "ActionLimiter":
-        """The limits of a task specification."""
-        space, bounds = ActionSpace(specification), specification.limits
+    def from_specification(
+        cls, specification: TaskSpecification, cell: RobotCell | None = None
+    ) -> "ActionLimiter":
+        """The limits of a task specification, and of the drivers of a cell.
+
+        A target that a driver follows only after the tick would be the robot's motion after the commands'
+        end, and not what is recorded as executed.
+        """
+        space, bounds, dt = ActionSpace(specification), specification.limits, specification.dt
+        translation, rotation = bounds.max_translation, bounds.max_rotation
+        hand: float | np.ndarray = bounds.max_hand_step
+        if cell is not None:
+            translation, rotation = (min(step, cell.arm.max_speed * dt) for step in (translation, rotation))
+            hand = np.minimum(hand, cell.hand.joint_speeds(specification.hand_joint_names) * dt)
         return cls(
             space,
             (
-                FlangeStepLimit(bounds.max_translation, bounds.max_rotation),
+                FlangeStepLimit(translation, rotation),
                 TargetLeadLimit(bounds.max_target_lead),
                 WorkspaceLimit(np.array(bounds.workspace_low), np.array(bounds.workspace_high)),
-                HandLimit(space.hand_low, space.hand_high, bounds.max_hand_step),
+                HandLimit(space.hand_low, space.hand_high, hand),
             ),
         )
 

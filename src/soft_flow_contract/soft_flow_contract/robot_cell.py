@@ -1,15 +1,19 @@
 """A robot cell: what `config/robots/NAME.yaml` says of its arm, hand, cameras and limits."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from soft_flow_contract.errors import SpecificationError
 from soft_flow_contract.strict_model import StrictModel, YamlModel
 from soft_flow_contract.task_specification import Vector3
+
+WRIST = "wrist"  # the hand's joint whose motor has no current limit
 
 Vector7 = tuple[float, float, float, float, float, float, float]
 Quaternion = tuple[float, float, float, float]  # x y z w
@@ -80,6 +84,10 @@ class HandConfiguration(StrictModel):
     command_timeout: Annotated[float, Field(ge=0.06, le=1)] = (
         0.15  # s without a command until it holds for good
     )
+
+    def joint_speeds(self, joint_names: Sequence[str]) -> NDArray[np.float64]:
+        """(J,) rad/s, no faster than which the driver leads the joints."""
+        return np.array([self.max_wrist_speed if name == WRIST else self.max_speed for name in joint_names])
 
 
 class CameraConfiguration(StrictModel):

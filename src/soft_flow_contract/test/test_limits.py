@@ -1,5 +1,7 @@
 """Laws of the safety clamps, for any state and any action."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,8 +20,10 @@ from soft_flow_contract.limits import (
     WorkspaceLimit,
 )
 from soft_flow_contract.pose import Pose
+from soft_flow_contract.robot_cell import RobotCell
 from soft_flow_contract.task_specification import TaskSpecification
 
+ROOT = Path(__file__).parents[3]
 H = 17
 LOW, HIGH = np.array([0.2, -0.6, 0.02]), np.array([0.85, 0.6, 0.9])
 LIMITS: list[Limit] = [
@@ -148,3 +152,19 @@ def test_a_broken_action_is_refused_and_nothing_comes_out(limiter: ActionLimiter
     current = RobotTarget(Pose(np.array([0.5, 0.0, 0.4]), np.array([1.0, 0, 0, 0])), np.zeros(H))
     with pytest.raises(ActionError):
         limiter.apply(current, action, current.flange_in_base)
+
+
+def test_with_a_cell_no_target_is_farther_than_its_drivers_go_in_a_tick() -> None:
+    specification = TaskSpecification.load(ROOT / "config" / "tasks" / "scissors.yaml")
+    cell = RobotCell.load(ROOT / "config" / "robots" / "protocol_sim.yaml")
+    limiter = ActionLimiter.from_specification(specification, cell)
+    middle = (limiter.space.hand_low + limiter.space.hand_high) / 2
+    start = RobotTarget(Pose(np.array([0.5, 0.0, 0.4]), np.array([1.0, 0.0, 0.0, 0.0])), middle)
+    far = limiter.apply(start, np.ones(specification.action_dimension), start.flange_in_base).target
+    translation, rotation = start.flange_in_base.change_to(far.flange_in_base)
+    step = np.array(cell.hand.joint_speeds(specification.hand_joint_names)) * specification.dt
+    assert np.linalg.norm(translation) <= cell.arm.max_speed * specification.dt + 1e-9
+    assert np.linalg.norm(rotation) == pytest.approx(cell.arm.max_speed * specification.dt)
+    assert np.all(far.hand - middle <= step + 1e-9)
+    wrist = specification.hand_joint_names.index("wrist")
+    assert far.hand[wrist] - middle[wrist] == pytest.approx(cell.hand.max_wrist_speed * specification.dt)

@@ -11,6 +11,7 @@ import numpy as np
 from soft_flow_contract.action_space import RobotTarget
 from soft_flow_contract.errors import ActionError, ContractError
 from soft_flow_contract.limits import ActionLimiter
+from soft_flow_contract.robot_cell import RobotCell
 from soft_flow_contract.task_specification import TaskSpecification
 from soft_flow_episode.chunk_player import Chunk, ChunkPlayer
 from soft_flow_episode.command import Command, Mode, OperatorAction, Source, Wish, hold_wish
@@ -29,7 +30,7 @@ class Arbiter:
         self,
         specification: TaskSpecification,
         latch: EmergencyLatch,
-        approach: StartApproach | None = None,
+        cell: RobotCell | None = None,
         policy_watchdog: bool = True,
         observation_timeout: float = 0.0,
         heartbeat_ticks: int = 2,
@@ -39,14 +40,19 @@ class Arbiter:
         Args:
             specification: limits and deadlines.
             latch: the emergency stop.
-            approach: the way to the start; without it there is no mode START.
+            cell: of drivers, whose limits count as well; it has the start, without which is no mode START.
             heartbeat_ticks: ticks after which a heartbeat of the policy is missing (real time).
             observation_timeout: s without an observation before it holds; 0: as the specification says.
             policy_watchdog: hold when the policy's heartbeat stays out (False shows that a test can fail).
+
+        Raises:
+            ValueError: the cell's start names a joint that the hand does not have.
         """
-        self.approach, self._policy_watchdog = approach, policy_watchdog
+        names, dt = specification.hand_joint_names, specification.dt
+        self.approach = None if cell is None else StartApproach(cell.start, names, dt)
+        self._policy_watchdog = policy_watchdog
         self._heartbeat_limit_ns = heartbeat_ticks * specification.dt_ns
-        self._limiter = ActionLimiter.from_specification(specification)
+        self._limiter = ActionLimiter.from_specification(specification, cell)
         self._dt_ns, self._phase_ns = specification.dt_ns, specification.phase_ns
         self._timeout_ns = round((observation_timeout or specification.timing.observation_timeout) * 1e9)
         self._missed_limit = specification.timing.missed_limit

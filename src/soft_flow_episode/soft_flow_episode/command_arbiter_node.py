@@ -44,7 +44,6 @@ from soft_flow_episode.driver_subscriptions_node import DriverSubscriptions
 from soft_flow_episode.emergency_latch import EmergencyLatch, LatchError, default_latch_path
 from soft_flow_episode.message_conversion import to_executed_message
 from soft_flow_episode.start_action_node import StartAction
-from soft_flow_episode.start_approach import StartApproach
 from soft_flow_episode.tick_schedule import TickSchedule
 from soft_flow_msgs.msg import (
     Action,
@@ -69,14 +68,7 @@ class CommandArbiterNode(Node):
         self._specification = TaskSpecification.load(self.parameters.task_file)
         latch_file = self.parameters.latch_file
         latch = EmergencyLatch(Path(latch_file).expanduser() if latch_file else default_latch_path())
-        self.arbiter = Arbiter(
-            self._specification,
-            latch,
-            self._load_approach(),
-            self.parameters.policy_watchdog,
-            self.parameters.observation_timeout,
-            self.parameters.heartbeat_ticks,
-        )
+        self.arbiter = self._make_arbiter(latch)
         self._max_age_ns = round(self._specification.timing.source_max_age * 1e9)
         self._pending_ns: int | None = None  # lockstep: the observation that waits for its command
         self._pending_since_ns = 0  # steady clock
@@ -107,14 +99,19 @@ class CommandArbiterNode(Node):
             self._rearm_timer()
         self._publish_state()
 
-    def _load_approach(self) -> StartApproach | None:
-        if not self.parameters.robot_file:
-            return None
-        cell = RobotCell.load(self.parameters.robot_file)
+    def _make_arbiter(self, latch: EmergencyLatch) -> Arbiter:
+        p = self.parameters
         try:
-            return StartApproach(cell.start, self._specification.hand_joint_names, self._specification.dt)
+            return Arbiter(
+                self._specification,
+                latch,
+                RobotCell.load(p.robot_file) if p.robot_file else None,
+                p.policy_watchdog,
+                p.observation_timeout,
+                p.heartbeat_ticks,
+            )
         except ValueError as error:
-            raise SpecificationError(f"{self.parameters.robot_file}: {error}") from error
+            raise SpecificationError(f"{p.robot_file}: {error}") from error
 
     def _on_driver_problem(self, problem: str) -> None:
         if self.arbiter.note_drivers(problem):

@@ -10,7 +10,8 @@ import numpy as np
 import yaml
 
 from soft_flow_contract.durable_files import write_durably
-from soft_flow_sim.servo_bus.hand_gearing import WRIST, HandGearing
+from soft_flow_contract.robot_cell import WRIST
+from soft_flow_sim.servo_bus.hand_gearing import HandGearing
 
 
 def factory_calibration(gearing: HandGearing, without: tuple[str, ...] = ()) -> dict[str, Any]:

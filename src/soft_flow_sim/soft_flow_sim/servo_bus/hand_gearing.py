@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from orca_core.hand_config import OrcaHandConfig
 
 from soft_flow_contract.errors import ContractError
+from soft_flow_contract.robot_cell import WRIST
 from soft_flow_sim.servo_bus.servo_model import PULSES_PER_TURN, XC330_T288, XC430_T240BB, ServoModel
 
 PULSES_PER_RADIAN = PULSES_PER_TURN / (2 * np.pi)
-WRIST = "wrist"
 # A finger's joint has 0.35 N m at the 300 mA that orca_core allows, the wrist at most 6 N m.
 _TORQUE_PER_MILLIAMPERE = 0.35 / 300
 _WRIST_TORQUE = 6.0

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from soft_flow_contract.robot_cell import WRIST
 from soft_flow_sim.orca_hand_model import HAND_JOINT_NAMES, HandGains
 from soft_flow_sim.servo_bus.gear_drag import GearDrag
-from soft_flow_sim.servo_bus.hand_gearing import WRIST, HandError
+from soft_flow_sim.servo_bus.hand_gearing import HandError
 from soft_flow_sim.servo_bus.hand_mechanics import HandMeasurement
 from soft_flow_sim.shared_world import SharedWorld
 

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from soft_flow_sim.servo_bus.hand_gearing import WRIST, HandGearing
+from soft_flow_contract.robot_cell import WRIST
+from soft_flow_sim.servo_bus.hand_gearing import HandGearing
 from soft_flow_sim.servo_bus.hand_mechanics import HandMeasurement
 
 _STEP = 0.001  # s
