@@ -10,6 +10,7 @@ ARM_STILL, HAND_STILL = 0.05, 0.35  # rad/s
 # How far a joint may still go once motion has to be over: settling, not moving.
 ARM_DRIFT, HAND_DRIFT = 0.02, 0.12  # rad
 LIMIT_S = 0.25
+_REST_S = 0.1  # without motion, after which it has ended
 
 
 @dataclass(frozen=True)
@@ -83,10 +84,11 @@ def judge(motion: Motion) -> Stop:
     late = motion.time_s >= LIMIT_S
     drift = [float(np.max(np.abs(joints[late] - joints[late][0]))) for joints in (motion.arm, motion.hand)]
     before = (motion.time_s < 0) & (motion.time_s > -0.2)
-    # The first stretch of motion is the stop; what comes later is another one, which the drift judges.
+    # The stop is the end of all motion within the limit, or of a stretch that goes on beyond it; what comes
+    # after a rest is another motion, which the drift judges.
     stop = 0.0
     for time in times:
-        if time - stop > 0.1:
+        if time > LIMIT_S and time - stop > _REST_S:
             break
         stop = float(time)
     at = int(np.argmin(np.abs(motion.time_s - stop)))
