@@ -128,7 +128,8 @@ class ActionLimiter:
         translation, rotation = bounds.max_translation, bounds.max_rotation
         hand: float | np.ndarray = bounds.max_hand_step
         if cell is not None:
-            translation, rotation = (min(step, cell.arm.max_speed * dt) for step in (translation, rotation))
+            translation = min(translation, cell.arm.max_speed * dt)
+            rotation = min(rotation, cell.arm.max_turn * dt)
             hand = np.minimum(hand, cell.hand.joint_speeds(specification.hand_joint_names) * dt)
         return cls(
             space,

@@ -157,14 +157,16 @@ def test_a_broken_action_is_refused_and_nothing_comes_out(limiter: ActionLimiter
 def test_with_a_cell_no_target_is_farther_than_its_drivers_go_in_a_tick() -> None:
     specification = TaskSpecification.load(ROOT / "config" / "tasks" / "scissors.yaml")
     cell = RobotCell.load(ROOT / "config" / "robots" / "protocol_sim.yaml")
+    slow = cell.arm.model_copy(update={"max_speed": 0.4, "max_turn": 1.5})
+    cell = cell.model_copy(update={"arm": slow})
     limiter = ActionLimiter.from_specification(specification, cell)
     middle = (limiter.space.hand_low + limiter.space.hand_high) / 2
     start = RobotTarget(Pose(np.array([0.5, 0.0, 0.4]), np.array([1.0, 0.0, 0.0, 0.0])), middle)
     far = limiter.apply(start, np.ones(specification.action_dimension), start.flange_in_base).target
     translation, rotation = start.flange_in_base.change_to(far.flange_in_base)
     step = np.array(cell.hand.joint_speeds(specification.hand_joint_names)) * specification.dt
-    assert np.linalg.norm(translation) <= cell.arm.max_speed * specification.dt + 1e-9
-    assert np.linalg.norm(rotation) == pytest.approx(cell.arm.max_speed * specification.dt)
+    assert np.linalg.norm(translation) == pytest.approx(0.4 * specification.dt)
+    assert np.linalg.norm(rotation) == pytest.approx(1.5 * specification.dt)
     assert np.all(far.hand - middle <= step + 1e-9)
     wrist = specification.hand_joint_names.index("wrist")
     assert far.hand[wrist] - middle[wrist] == pytest.approx(cell.hand.max_wrist_speed * specification.dt)
