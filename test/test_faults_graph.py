@@ -21,6 +21,7 @@ from fault_injection.motion_watch import MotionWatch  # noqa: E402
 from fault_injection.trial import Injection, run_trial  # noqa: E402
 
 FACTOR = 0.3  # of real time: a machine that tests share keeps up with it
+CONTROLS = 5  # injections without watchdogs, of which one has to move on
 TRIES = 8  # until the robot moves at the moment of the fault
 NAMED = {fault.name: fault for fault in FAULTS}
 
@@ -39,8 +40,10 @@ def moving_cell(folder: Path, watchdogs: bool) -> Iterator[tuple[Place, MotionWa
         yield running
 
 
-def inject(place: Place, watch: MotionWatch, name: str, watchdogs: bool, traces: Path) -> Injection:
-    for seed in range(TRIES):
+def inject(
+    place: Place, watch: MotionWatch, name: str, watchdogs: bool, traces: Path, first_seed: int = 0
+) -> Injection:
+    for seed in range(first_seed, first_seed + TRIES):
         injection = run_trial(place, watch, NAMED[name], "policy", seed, watchdogs, traces)
         if injection is not None:
             return injection
@@ -62,4 +65,9 @@ def test_the_robot_stands_soon_after_a_part_is_lost_and_stays_so(tmp_path: Path)
 @pytest.mark.timeout(600)
 def test_without_watchdogs_it_moves_on(tmp_path: Path) -> None:
     with moving_cell(tmp_path, watchdogs=False) as (place, watch):
-        assert not inject(place, watch, "arm driver frozen", False, tmp_path).holds
+        # Now and then the untrained policy lets the hand rest by itself just then.
+        control = (
+            inject(place, watch, "arm driver frozen", False, tmp_path, TRIES * again)
+            for again in range(CONTROLS)
+        )
+        assert not all(injection.holds for injection in control)
