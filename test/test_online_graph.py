@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -153,12 +154,14 @@ def run(command: list[str], environment: dict[str, str]) -> str:
 
 
 def flown_versions(output: Path) -> list[list[int]]:
-    """Versions of the weights that acted, of every kept episode in the order of seeds."""
+    """Versions of the weights that acted, as they followed each other, of every kept episode by its seed."""
     episodes = []
     for folder in sorted((output / "episodes").glob("seed-*")):
         with AnyReader([folder]) as reader:
             steps = [deserialize_message(data, Transition) for _, _, data in reader.messages()]
-        episodes.append(sorted({step.action.policy_version for step in steps[:-1]}))
+        episodes.append(
+            [version for version, _ in groupby(step.action.policy_version for step in steps[:-1])]
+        )
     return episodes
 
 

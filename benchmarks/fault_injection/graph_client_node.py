@@ -74,8 +74,14 @@ class GraphClient(Node):
         if state.state == DriverState.FAULT and (name, state.reason) not in self.faults:
             self.faults.append((name, state.reason))
 
-    def wait_for(self, happened: Callable[[], bool], what: str, patience: float = 60.0) -> None:
-        """Wait until something has happened.
+    def wait_for(
+        self,
+        happened: Callable[[], bool],
+        what: str,
+        patience: float = 60.0,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Wait until something has happened; `meanwhile` is done again and again.
 
         Raises:
             CallError: it did not.
@@ -84,6 +90,7 @@ class GraphClient(Node):
         while not happened():
             if time.monotonic() > deadline:
                 raise CallError(f"{what} did not happen within {patience:.0f} s")
+            meanwhile()
             time.sleep(0.01)
 
     def _client(self, kind: Any, name: str) -> Any:
@@ -154,13 +161,7 @@ class GraphClient(Node):
         Raises:
             CallError: it did not.
         """
-        deadline = time.monotonic() + patience
-        while not happened():
-            if time.monotonic() > deadline:
-                raise CallError(f"{what} did not happen within {patience:.0f} s")
-            if self.faulty():
-                self.recover()
-            time.sleep(0.1)
+        self.wait_for(happened, what, patience, lambda: self.recover() if self.faulty() else None)
 
     def settle(self, patience: float = 240.0) -> None:
         """Wait until both drivers have followed commands for a while: nodes that start take the machine.

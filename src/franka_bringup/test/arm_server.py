@@ -89,7 +89,6 @@ class ArmServer:
         self._sent = np.zeros((_LONGEST_LOG if log else 0, 8))
         self._steps = 0
         self.stopped = False
-        self._expects = False
 
     def run(self) -> None:
         due = time.monotonic()
@@ -106,13 +105,7 @@ class ArmServer:
 
     def _step(self) -> None:
         server = self._server
-        server.cycle()
-        # Before its first command, a client waits for a state in which the motion has begun.
-        self._expects = server.moving and (self._expects or server.heard)
-        until = time.monotonic() + PATIENCE
-        while self._expects and not server.heard and not server.lost and time.monotonic() < until:
-            time.sleep(0.0002)
-            server.cycle()
+        server.receive(PATIENCE)
         self._world.step()
         server.check()
         if self._steps < len(self._sent):

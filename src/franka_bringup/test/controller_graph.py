@@ -1,21 +1,17 @@
 """The relay in-process, with stand-ins for crisp's controller on an arm, and for the arbiter."""
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import rclpy
+from arm_peer import ArmPeer
 from geometry_msgs.msg import PoseStamped
 from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Bool
-from std_srvs.srv import Trigger
 
 from soft_flow_contract import message_conversion as convert
 from soft_flow_contract import topics
@@ -29,7 +25,6 @@ from soft_flow_sim.inverse_kinematics import ArmInverseKinematics
 
 CELL = Path(__file__).parents[3] / "config" / "robots" / "fr3_orca_right.yaml"
 STATE_PERIOD_NS = 5_000_000
-DEADLINE = 30.0  # s for anything to happen
 
 
 class StandInController:
@@ -79,53 +74,17 @@ class StandInController:
         self._states.publish(convert.to_joint_state(names, position, self.stamp_ns, zeros, zeros))
 
 
-class ControllerGraph:
+class ControllerGraph(ArmPeer):
     """The relay and everything around it."""
 
     def __init__(self, **parameters: object) -> None:
-        self.context = Context()
-        rclpy.init(context=self.context)
+        context = Context()
+        rclpy.init(context=context)
         # What the arm's clock calls 50 ms without a state are 1 s of this machine, which may be busy.
         values = {"robot_file": str(CELL), "time_scale": 20.0, **parameters}
-        self.node = CommandRelayNode(self.context, [Parameter(n, value=v) for n, v in values.items()])
-        self.controller = StandInController(self.context)
-        self.peer = rclpy.create_node("arbiter", context=self.context)
-        self.executor = SingleThreadedExecutor(context=self.context)
-        for node in (self.node, self.controller.node, self.peer):
-            self.executor.add_node(node)
-        self.states: list[DriverState] = []
-        self.joints: list[JointState] = []
-        self.poses: list[PoseStamped] = []
-        subscribe = self.peer.create_subscription
-        subscribe(DriverState, topics.ARM_DRIVER_STATE, self.states.append, topics.STATE)
-        subscribe(JointState, topics.ARM_JOINT_STATES, self.joints.append, topics.sensor(False))
-        subscribe(PoseStamped, topics.ARM_CURRENT_POSE, self.poses.append, topics.sensor(False))
-        self.targets = self.peer.create_publisher(PoseStamped, topics.ARM_TARGET_POSE, topics.COMMAND)
-        self._stop = self.peer.create_publisher(Bool, topics.EMERGENCY_STOP_STATE, topics.STATE)
-        self._recover = self.peer.create_client(Trigger, topics.ARM_RECOVER)
-
-    def close(self) -> None:
-        self.executor.shutdown()
-        for node in (self.node, self.controller.node, self.peer):
-            node.destroy_node()
-        rclpy.shutdown(context=self.context)
-
-    def until(self, condition: Callable[[], bool], what: str) -> None:
-        end = time.monotonic() + DEADLINE
-        while not condition():
-            told = [(state.state, state.reason) for state in self.states[-5:]]
-            assert time.monotonic() < end, f"never happened: {what}; states: {told}"
-            self.executor.spin_once(timeout_sec=0.01)
-
-    @property
-    def reason(self) -> str:
-        return self.states[-1].reason if self.states else ""
-
-    def until_state(self, state: int) -> None:
-        self.until(lambda: bool(self.states) and self.states[-1].state == state, f"driver state {state}")
-
-    def press(self, pressed: bool) -> None:
-        self._stop.publish(Bool(data=pressed))
+        self.node = CommandRelayNode(context, [Parameter(n, value=v) for n, v in values.items()])
+        self.controller = StandInController(context)
+        super().__init__(context, self.node, self.controller.node)
 
     def ready(self) -> Pose:
         """Release the emergency stop; where the flange is then."""
@@ -135,10 +94,6 @@ class ControllerGraph:
         self.until(lambda: self.targets.get_subscription_count() == 1, "a subscriber of targets")
         self.until(lambda: bool(self.controller.poses), "the first target of the controller")
         return self.controller.flange
-
-    def command(self, pose: Pose, frame: str = "base") -> None:
-        stamp_ns = self.peer.get_clock().now().nanoseconds
-        self.targets.publish(convert.to_pose_stamped(pose, stamp_ns, frame))
 
     def drive_to(self, pose: Pose) -> None:
         """Command a pose until the arm is there."""
@@ -157,9 +112,3 @@ class ControllerGraph:
     def another_publisher(self, topic: str) -> tuple[Node, Publisher]:
         intruder = rclpy.create_node("intruder", context=self.context)
         return intruder, intruder.create_publisher(PoseStamped, topic, topics.COMMAND)
-
-    def recover(self) -> Trigger.Response:
-        self.until(self._recover.service_is_ready, "the recover service")
-        answer = self._recover.call_async(Trigger.Request())
-        self.until(answer.done, "an answer of the recover service")
-        return answer.result()

@@ -1,7 +1,9 @@
 """A small made-up run on disk: logs, bags with moving pictures, and a training of a few updates."""
 
 import json
+import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -116,6 +118,25 @@ LEARNER = {
         "evaluation_interval": 5,
     },
 }
+
+
+@pytest.fixture
+def bare_doctor(tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """Runs `./soft-flow doctor` in a checkout that was not set up, by a Python without its packages."""
+
+    def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        package = "src/soft_flow_bringup/soft_flow_bringup"
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=ignore)
+        shutil.copytree(ROOT / "requirements", tmp_path / "requirements")
+        for name in ("soft-flow", "constraints.txt"):
+            shutil.copy(ROOT / name, tmp_path)
+        bare = getattr(sys, "_base_executable", sys.executable)
+        environ = {"PATH": os.environ["PATH"], "SOFT_FLOW_PYTHON": bare, "PYTHONNOUSERSITE": "1"}
+        command = [tmp_path / "soft-flow", "doctor", *arguments]
+        return subprocess.run(command, env=environ, capture_output=True, text=True)
+
+    return run
 
 
 @pytest.fixture(scope="session")

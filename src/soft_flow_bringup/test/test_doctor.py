@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from judgement_check import require_judged
 
 from soft_flow_bringup import doctor_judgements as judge
 from soft_flow_bringup import doctor_measurements as measure
@@ -63,9 +62,7 @@ BROKEN = ProbeResult(1, "Traceback\nImportError: no librcl.so\n")
 def test_a_measurement_is_judged_and_a_bad_one_says_what_to_do(
     finding: Finding, verdict: Verdict, mentions: str
 ) -> None:
-    assert finding.verdict is verdict
-    assert mentions in f"{finding.detail} {finding.remedy}"
-    assert bool(finding.remedy) == (verdict is not Verdict.GOOD)
+    require_judged(finding, verdict, mentions)
 
 
 def test_only_a_fault_fails_the_doctor() -> None:
@@ -89,16 +86,10 @@ def test_a_probe_that_crashes_is_a_result_and_not_an_error() -> None:
     assert (result.status, result.last_line) == (5, "why")
 
 
-def test_before_set_up_the_doctor_says_what_to_do_and_fails(tmp_path: Path) -> None:
-    root = find_workspace().root
-    package = "src/soft_flow_bringup/soft_flow_bringup"
-    shutil.copytree(root / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(root / "requirements", tmp_path / "requirements")
-    for name in ("soft-flow", "constraints.txt"):
-        shutil.copy(root / name, tmp_path)
-    bare = getattr(sys, "_base_executable", sys.executable)  # without the packages of the environment
-    environ = {"PATH": os.environ["PATH"], "SOFT_FLOW_PYTHON": bare, "PYTHONNOUSERSITE": "1"}
-    result = subprocess.run([tmp_path / "soft-flow", "doctor"], env=environ, capture_output=True, text=True)
+def test_before_set_up_the_doctor_says_what_to_do_and_fails(
+    bare_doctor: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    result = bare_doctor()
     assert result.returncode == 1, result.stderr
     assert "run ./soft-flow setup" in result.stdout
     assert "Cameras" in result.stdout

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from judgement_check import require_judged
 from robot_measurements_maker import CELL, arm, arm_reading, realtime, spread
 
 from soft_flow_bringup.finding import Finding, Verdict
@@ -78,9 +79,7 @@ def contact(outcome: str, problem: str = "") -> Finding:
 def test_a_measurement_of_the_arm_is_judged_and_a_bad_one_says_what_to_do(
     finding: Finding, verdict: Verdict, mentions: str
 ) -> None:
-    assert finding.verdict is verdict
-    assert mentions in f"{finding.detail} {finding.remedy}"
-    assert bool(finding.remedy) == (verdict is not GOOD)
+    require_judged(finding, verdict, mentions)
 
 
 def test_an_arm_on_which_nothing_is_wrong_has_only_good_findings() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from judgement_check import require_judged
 from robot_measurements_maker import CELL, camera_reading, spread
 
 from soft_flow_bringup.finding import Finding, Verdict
@@ -56,9 +57,7 @@ def calibration(**changes: Any) -> Finding:
 def test_a_measurement_of_a_camera_is_judged_and_a_bad_one_says_what_to_do(
     finding: Finding, verdict: Verdict, mentions: str
 ) -> None:
-    assert finding.verdict is verdict
-    assert mentions in f"{finding.detail} {finding.remedy}"
-    assert bool(finding.remedy) == (verdict is not GOOD)
+    require_judged(finding, verdict, mentions)
 
 
 times = st.one_of(st.none(), st.builds(spread, st.floats(0, 500)))

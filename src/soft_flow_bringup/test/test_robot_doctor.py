@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ import cv2
 import numpy as np
 import pytest
 import yaml
-from robot_measurements_maker import ROOT
 from world_process import World, running_world
 
 from soft_flow_bringup.finding import Verdict
@@ -127,16 +125,10 @@ def test_without_a_robot_there_are_no_measurements_to_keep(tmp_path: Path) -> No
     assert "--robot FILE" in result.stderr
 
 
-def test_before_set_up_a_robot_cannot_be_asked_and_that_is_said(tmp_path: Path) -> None:
-    package = "src/soft_flow_bringup/soft_flow_bringup"
-    shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(ROOT / "requirements", tmp_path / "requirements")
-    for name in ("soft-flow", "constraints.txt"):
-        shutil.copy(ROOT / name, tmp_path)
-    bare = getattr(sys, "_base_executable", sys.executable)  # without the packages of the environment
-    environ = {"PATH": os.environ["PATH"], "SOFT_FLOW_PYTHON": bare, "PYTHONNOUSERSITE": "1"}
-    command = [tmp_path / "soft-flow", "doctor", "--robot", "cell.yaml"]
-    result = subprocess.run(command, env=environ, capture_output=True, text=True)
+def test_before_set_up_a_robot_cannot_be_asked_and_that_is_said(
+    bare_doctor: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    result = bare_doctor("--robot", "cell.yaml")
     assert result.returncode == 1, result.stderr
     assert "it cannot be asked before set-up" in result.stdout
     assert "run ./soft-flow setup" in result.stdout

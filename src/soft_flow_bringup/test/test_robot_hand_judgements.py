@@ -9,6 +9,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from judgement_check import require_judged
 from robot_measurements_maker import CELL, JOINTS, hand, hand_reading, spread
 
 from soft_flow_bringup.finding import Finding, Verdict
@@ -100,9 +101,7 @@ def calibration(state: str) -> Finding:
 def test_a_measurement_of_the_hand_is_judged_and_a_bad_one_says_what_to_do(
     finding: Finding, verdict: Verdict, mentions: str
 ) -> None:
-    assert finding.verdict is verdict
-    assert mentions in f"{finding.detail} {finding.remedy}"
-    assert bool(finding.remedy) == (verdict is not GOOD)
+    require_judged(finding, verdict, mentions)
 
 
 def test_a_hand_on_which_nothing_is_wrong_has_only_good_findings() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from judgement_check import require_judged
 from robot_measurements_maker import CELL, ROOT, TASK
 
 from soft_flow_bringup.doctor_judgements import GIB
@@ -91,9 +92,7 @@ PANDA = RobotCell.load(ROOT / "config" / "robots" / "panda_orca_right.yaml")
 def test_a_measurement_of_cell_and_computer_is_judged_and_a_bad_one_says_what_to_do(
     finding: Finding, verdict: Verdict, mentions: str
 ) -> None:
-    assert finding.verdict is verdict
-    assert mentions in f"{finding.detail} {finding.remedy}"
-    assert bool(finding.remedy) == (verdict is not GOOD)
+    require_judged(finding, verdict, mentions)
 
 
 def test_the_latch_is_looked_for_where_the_arbiter_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:

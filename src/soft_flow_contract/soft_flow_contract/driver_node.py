@@ -144,7 +144,8 @@ class DriverNode(LifecycleNode):
 
     A subclass makes `follower` and `hardware` in `on_configure`, calls `activated` in `on_activate`, and
     `attend` once in its constructor. With the parameter `autostart` it configures itself, and activates as
-    soon as the hardware answers; it exits with 1 if that does not happen within `connect_timeout`.
+    soon as the hardware answers; it exits with 1 if that does not happen within `connect_timeout`. The third
+    parameter that every driver has is `time_scale`: wall seconds for one of the robot's.
     """
 
     def __init__(self, name: str, parameters: type[Any], state_topic: str, **kwargs: Any) -> None:

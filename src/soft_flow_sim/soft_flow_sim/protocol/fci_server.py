@@ -6,6 +6,7 @@ the motion, the arm holds, and nothing moves until the client asks for automatic
 """
 
 import select
+import time
 from collections.abc import Iterable
 
 import numpy as np
@@ -97,11 +98,6 @@ class FciServer(FrankaRobotServer):
         """Whether a command is due now: the motion's first one answers a state that tells of the motion."""
         return self.moving and self._answered and not self.heard
 
-    @property
-    def awaits_command(self) -> bool:
-        """Whether a command is due from a client that has answered so far."""
-        return self.due and not self._silent and not self.lost
-
     def start_motion(
         self,
         controller_mode: MoveCommandControllerMode,
@@ -118,13 +114,25 @@ class FciServer(FrankaRobotServer):
         self.lost, self._answered = 0, False
         super().start_motion(controller_mode, motion_generator_mode, motion_id)
 
-    def wait(self, seconds: float) -> None:
+    def receive(self, patience: float) -> None:
+        """Receive what has come and let the controller act, once before every step of the world.
+
+        A client whose command is due, and that has answered so far, is given so many wall seconds to send it.
+        """
+        deadline = time.monotonic() + patience
+        while self.due and not self._silent and not self.lost and patience > 0:
+            self._await(patience)
+            self._cycle()
+            patience = deadline - time.monotonic()
+        if not self.heard:
+            self._cycle()
+
+    def _await(self, seconds: float) -> None:
         """Sleep until the client sends something, at most so long."""
         sockets = [self._tcp_socket, self._FrankaServer__udp_socket]  # type: ignore[attr-defined]
         select.select([socket for socket in sockets if socket is not None], [], [], seconds)
 
-    def cycle(self) -> None:
-        """Receive what has come and let the controller act, once before every step of the world."""
+    def _cycle(self) -> None:
         if self.silent:
             self._post_process_commands()
         else:

@@ -81,7 +81,7 @@ class WorldLoop:
                 control.poll()
 
     def _step(self) -> None:
-        self._receive()
+        self._server.receive(self._patience)
         self._drive_hand()
         self._world.step()
         self._time_ns += STEP_NS
@@ -92,17 +92,6 @@ class WorldLoop:
         if self._time_ns % self._dt_ns == 0:
             self._end_tick()
         self._share()
-
-    def _receive(self) -> None:
-        """Receive what has come; a client that is due is given a little more time, if it still answers."""
-        server, patience = self._server, self._patience
-        deadline = time.monotonic() + patience
-        while server.awaits_command and patience > 0:
-            server.wait(patience)
-            server.cycle()
-            patience = deadline - time.monotonic()
-        if not server.heard:
-            server.cycle()
 
     def _drive_hand(self) -> None:
         driven = self._shared.read("driven")
