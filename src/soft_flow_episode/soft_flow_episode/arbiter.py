@@ -17,6 +17,7 @@ from soft_flow_episode.chunk_player import Chunk, ChunkPlayer
 from soft_flow_episode.command import Command, Mode, OperatorAction, Source, Wish, hold_wish
 from soft_flow_episode.emergency_latch import EmergencyLatch
 from soft_flow_episode.start_approach import StartApproach
+from soft_flow_episode.state_freshness import StateFreshness
 
 
 class ModeRefusedError(ContractError):
@@ -34,6 +35,7 @@ class Arbiter:
         policy_watchdog: bool = True,
         observation_timeout: float = 0.0,
         heartbeat_ticks: int = 2,
+        state_max_age: float = 0.0,
     ) -> None:
         """Start disarmed, with the emergency stop as `latch` remembers it.
 
@@ -44,12 +46,14 @@ class Arbiter:
             heartbeat_ticks: ticks after which a heartbeat of the policy is missing (real time).
             observation_timeout: s without an observation before it holds; 0: as the specification says.
             policy_watchdog: hold when the policy's heartbeat stays out (False shows that a test can fail).
+            state_max_age: s by which the states that `freshness` watches may be older than a release.
 
         Raises:
             ValueError: the cell's start names a joint that the hand does not have.
         """
         names, dt = specification.hand_joint_names, specification.dt
         self.approach = None if cell is None else StartApproach(cell.start, names, dt)
+        self.freshness = StateFreshness(state_max_age)
         self._policy_watchdog = policy_watchdog
         self._heartbeat_limit_ns = heartbeat_ticks * specification.dt_ns
         self._limiter = ActionLimiter.from_specification(specification, cell)
@@ -231,6 +235,8 @@ class Arbiter:
             return hold_wish(self._invalid[stamp_ns], missed=True)
         if at_deadline and stamp_ns + self._phase_ns - self._observed_ns >= self._timeout_ns:
             return hold_wish("no observation", missed=True)
+        if at_deadline and (stale := self.freshness.problem(stamp_ns + self._phase_ns)):
+            return hold_wish(stale, missed=True)
         if self._anchor_due:
             return hold_wish("the epoch's first observation is not there yet", missed=at_deadline)
         if self.mode is Mode.START:

@@ -26,6 +26,12 @@ class ArbiterParameters:
     observation_timeout: float = parameter(
         0.0, "s without an observation before it holds (real time); 0: as the task says", 0.0, 1.0
     )
+    state_max_age: float = parameter(
+        0.0,
+        "s by which a driver's newest state may be older than the command that is released; 0: not asked",
+        0.0,
+        1.0,
+    )
     heartbeat_ticks: int = parameter(
         2,
         "ticks after which the policy's heartbeat is missing (real time); 1: it is due in every tick",

@@ -82,6 +82,8 @@ class CommandArbiterNode(Node):
         self._drivers = DriverSubscriptions(
             self, self.parameters.driver_names, self.parameters.driver_timeout, self._on_driver_problem
         )
+        if self.parameters.state_max_age:
+            self._drivers.require_fresh_states(self.arbiter.freshness)
         self._start = StartAction(self, self.arbiter, self._publish_state) if self.arbiter.approach else None
         self._readiness = Readiness(
             self,
@@ -109,6 +111,7 @@ class CommandArbiterNode(Node):
                 p.policy_watchdog,
                 p.observation_timeout,
                 p.heartbeat_ticks,
+                p.state_max_age,
             )
         except ValueError as error:
             raise SpecificationError(f"{p.robot_file}: {error}") from error

@@ -1,15 +1,20 @@
-"""Listens to the drivers' states for the arbiter."""
+"""Listens to the drivers for the arbiter: what they say of themselves, and that their states keep coming."""
 
 from collections.abc import Callable
 
+from geometry_msgs.msg import PoseStamped
 from rclpy.node import Node
+from sensor_msgs.msg import JointState
 
 from soft_flow_contract import topics
 from soft_flow_contract.graph_node import STEADY
+from soft_flow_contract.message_conversion import to_nanoseconds
 from soft_flow_episode.driver_watch import DriverWatch
+from soft_flow_episode.state_freshness import StateFreshness
 from soft_flow_msgs.msg import DriverState
 
-_TOPICS = {"arm": topics.ARM_DRIVER_STATE, "hand": topics.HAND_DRIVER_STATE}
+_WORDS = {"arm": topics.ARM_DRIVER_STATE, "hand": topics.HAND_DRIVER_STATE}
+_STATES = {"arm": (PoseStamped, topics.ARM_CURRENT_POSE), "hand": (JointState, topics.HAND_JOINT_STATES)}
 _CHECK_S = 0.5
 
 
@@ -20,14 +25,27 @@ class DriverSubscriptions:
         self, node: Node, names: list[str], patience: float, on_problem: Callable[[str], None]
     ) -> None:
         """Listen to these drivers (none: a robot without); see DriverWatch for `patience`."""
+        self._node = node
         self._watch, self._on_problem = DriverWatch(names, patience), on_problem
         for name in names:
             node.create_subscription(
-                DriverState, _TOPICS[name], lambda state, name=name: self._hear(name, state), topics.STATE
+                DriverState, _WORDS[name], lambda state, name=name: self._hear(name, state), topics.STATE
             )
         if names:
             node.create_timer(_CHECK_S, self._check, clock=STEADY)
             self._check()
+
+    def require_fresh_states(self, freshness: StateFreshness) -> None:
+        """Let `freshness` hear the stamps of all states of these drivers."""
+        for name in self._watch.names:
+            kind, topic = _STATES[name]
+            freshness.watch(topic)
+            self._node.create_subscription(
+                kind, topic, lambda state, topic=topic: self._date(freshness, topic, state), topics.sensor(False)
+            )
+
+    def _date(self, freshness: StateFreshness, topic: str, state: PoseStamped | JointState) -> None:
+        freshness.hear(topic, to_nanoseconds(state.header.stamp), self._node.get_clock().now().nanoseconds)
 
     def _hear(self, name: str, state: DriverState) -> None:
         now = STEADY.now().nanoseconds * 1e-9

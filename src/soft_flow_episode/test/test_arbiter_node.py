@@ -17,7 +17,7 @@ from soft_flow_contract import topics
 from soft_flow_contract.message_conversion import to_nanoseconds, to_observation_message, to_time
 from soft_flow_contract.task_specification import TaskSpecification
 from soft_flow_episode.command_arbiter_node import CommandArbiterNode
-from soft_flow_msgs.msg import ArbiterState, ExecutedAction, Observation
+from soft_flow_msgs.msg import ArbiterState, DriverState, ExecutedAction, Observation
 from soft_flow_msgs.srv import SetMode
 
 DT = 50_000_000
@@ -248,3 +248,30 @@ def test_ticks_that_were_slept_through_are_published_as_missed(
     stamps = [to_nanoseconds(message.header.stamp) for message in robot.executed]
     assert stamps == [START + tick * DT for tick in range(-1, 4)]
     assert len(robot.arm) == 2
+
+
+def test_the_age_of_a_drivers_states_is_asked_at_every_release(
+    graph: Graph, tmp_path: Path, specification: TaskSpecification
+) -> None:
+    watch = {"drivers": "hand", "state_max_age": 0.04}
+    robot = Robot(graph, tmp_path, specification, lockstep=False, use_sim_time=True, **watch)
+    driver = robot.node.create_publisher(DriverState, topics.HAND_DRIVER_STATE, topics.STATE)
+    states = robot.node.create_publisher(JointState, topics.HAND_JOINT_STATES, topics.sensor(False))
+    driver.publish(DriverState(state=DriverState.READY))
+    graph.spin_until(lambda: not robot.arbiter.arbiter.driver_problem and states.get_subscription_count() > 0)
+    robot.pass_time(START)
+    robot.set_mode(ArbiterState.MODE_POLICY)
+    robot.observe(0)
+    graph.spin_until(lambda: robot.arbiter.arbiter.measured is not None)
+
+    def reason_of(tick: int, state_ns: int) -> str:
+        state = JointState()
+        state.header.stamp = to_time(state_ns)
+        states.publish(state)
+        graph.spin_until(lambda: robot.arbiter.arbiter.freshness.problem(state_ns) == "")
+        robot.pass_time(START + tick * DT + specification.phase_ns)
+        robot.answers(tick + 1)
+        return str(robot.arbiter.status().message)
+
+    assert topics.HAND_JOINT_STATES in reason_of(0, START - 30_000_000)
+    assert "no policy heartbeat" in reason_of(1, START + DT)
