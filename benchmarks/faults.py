@@ -97,7 +97,8 @@ class Series:
             append_durably(self.folder / BROKEN, json.dumps(row))
             return False
         if injection is not None:
-            append_durably(self.folder / LOG, json.dumps(injection.to_row()))
+            row = {**injection.to_row(), "realtime_factor": self.factor}
+            append_durably(self.folder / LOG, json.dumps(row))
             verdict = "holds" if injection.holds else "DOES NOT HOLD"
             text = f"{self.mode}, {fault.name}: stop {injection.stop.stop_s * 1e3:.0f} ms, {verdict}"
             self.console.print(text, highlight=False)
@@ -111,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--injections", type=int, default=5, help="of each fault and mode (default %(default)s)")
     add("--control", type=int, default=1, help="of each, without watchdogs (default %(default)s)")
     add("--output", type=Path, default=Path("runs/bench-faults"), help="folder; continued if it is there")
-    add("--realtime-factor", type=float, default=0.5, help="of the simulated world (default %(default)g)")
+    add("--realtime-factor", type=float, default=0.3, help="of the simulated world (default %(default)g)")
     add("--only", action="append", choices=[fault.name for fault in FAULTS], help="this fault (repeatable)")
     add("--report-only", action="store_true", help="write the results of what is there")
     options = parser.parse_args(arguments)

@@ -20,7 +20,7 @@ from fault_injection.cell_graph import LAUNCH, make_policy, running_cell  # noqa
 from fault_injection.motion_watch import MotionWatch  # noqa: E402
 from fault_injection.trial import Injection, run_trial  # noqa: E402
 
-FACTOR = 0.3  # of real time: a machine that tests share keeps up with it
+FACTOR = 0.2  # of real time: a machine that tests share keeps up with it, and its hiccups cost little
 CONTROLS = 5  # injections without watchdogs, of which one has to move on
 TRIES = 8  # until the robot moves at the moment of the fault
 NAMED = {fault.name: fault for fault in FAULTS}

@@ -106,10 +106,12 @@ def write_fault_results(rows: Sequence[dict], broken: Sequence[dict], kinds: int
     plot.savefig(RESULTS / "faults.svg", metadata={"Date": None})
     tried = [row for row in rows if row["watchdogs"]]
     control = [row for row in rows if not row["watchdogs"]]
+    pace = " and ".join(f"{factor:g}" for factor in sorted({row["realtime_factor"] for row in rows}))
     notes = (
-        "Real drivers on simulated hardware, running freely; a fault comes at a random moment of motion and "
-        "is undone a little later. Held: motion ends within 250 ms of simulated time, nothing moves again "
-        "(also when what was lost comes back), and the episode is closed and marked as discarded.\n\n"
+        f"Real drivers on simulated hardware, running freely at {pace} of real time; a fault comes at a "
+        "random moment of motion and is undone a little later. Held: motion ends within 250 ms of simulated "
+        "time, nothing moves again (also when what was lost comes back), and the episode is closed and "
+        "marked as discarded.\n\n"
         f"![Stops](faults.svg)\n\n## As it is\n{fault_table(tried)}\n\n"
         f"## Control: without watchdogs\n{fault_table(control)}"
     )

@@ -1,6 +1,7 @@
 """Listens to the drivers for the arbiter: what they say of themselves, and that their states keep coming."""
 
 from collections.abc import Callable
+from functools import partial
 
 from geometry_msgs.msg import PoseStamped
 from rclpy.node import Node
@@ -40,9 +41,8 @@ class DriverSubscriptions:
         for name in self._watch.names:
             kind, topic = _STATES[name]
             freshness.watch(topic)
-            self._node.create_subscription(
-                kind, topic, lambda state, topic=topic: self._date(freshness, topic, state), topics.sensor(False)
-            )
+            date = partial(self._date, freshness, topic)
+            self._node.create_subscription(kind, topic, date, topics.sensor(False))
 
     def _date(self, freshness: StateFreshness, topic: str, state: PoseStamped | JointState) -> None:
         freshness.hear(topic, to_nanoseconds(state.header.stamp), self._node.get_clock().now().nanoseconds)

@@ -18,7 +18,7 @@ class StateFreshness:
         self._newest.setdefault(source, None)
 
     def hear(self, source: str, stamp_ns: int, now_ns: int) -> None:
-        """Take a stamp. One from farther ahead than the age allowed is no proof of life, but a wrong clock."""
+        """Take a stamp. One farther ahead than the age allowed proves no life, but a wrong clock."""
         newest = self._newest[source]
         if stamp_ns <= now_ns + self._max_age_ns and (newest is None or stamp_ns > newest):
             self._newest[source] = stamp_ns
