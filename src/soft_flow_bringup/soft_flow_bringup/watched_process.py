@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,7 +37,11 @@ class Ended:
 
 
 class WatchedProcess:
-    """A running command with its children; leaving the context stops them: as Ctrl-C does, then firmly."""
+    """A running command with its children; leaving the context stops them: as Ctrl-C does, then firmly.
+
+    Within the context of the main thread SIGTERM is a KeyboardInterrupt too, or the command would go on
+    without the one who watches it.
+    """
 
     def __init__(self, command: Sequence[str], log: Path, environ: Mapping[str, str]) -> None:
         """Start `command`; its output is appended to `log`."""
@@ -76,13 +81,21 @@ class WatchedProcess:
 
     def __enter__(self) -> Self:
         """It runs already."""
+        in_main = threading.current_thread() is threading.main_thread()
+        self._takes_sigterm = in_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        if self._takes_sigterm:
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop it."""
-        self.stop()
+        try:
+            self.stop()
+        finally:
+            if self._takes_sigterm:
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def run_watched(

@@ -1,6 +1,10 @@
 import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from soft_flow_bringup.watched_process import run_watched
 
@@ -39,3 +43,27 @@ def test_it_is_watched_once_more_after_the_end(tmp_path: Path) -> None:
     looks: list[int] = []
     run_watched([sys.executable, "-c", ""], tmp_path / "log", os.environ, lambda: looks.append(1))
     assert looks
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_who_is_ended_while_it_watches_ends_the_command_first(tmp_path: Path, number: signal.Signals) -> None:
+    log = tmp_path / "one.log"
+    watcher = f"""
+import os, sys
+from pathlib import Path
+from soft_flow_bringup.watched_process import run_watched
+run_watched([sys.executable, "-c", {WAITER!r}], Path({str(log)!r}), os.environ,
+            lambda: print("watched", flush=True))
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", watcher], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line == "watched\n" and "running" in log.read_text().splitlines():
+            break
+    process.send_signal(number)
+    _, errors = process.communicate()
+    assert "KeyboardInterrupt" in errors
+    assert log.read_text().splitlines()[-1] == "saved"

@@ -18,6 +18,7 @@ from soft_flow_episode.command import Command, Mode, OperatorAction, Source, Wis
 from soft_flow_episode.emergency_latch import EmergencyLatch
 from soft_flow_episode.start_approach import StartApproach
 from soft_flow_episode.state_freshness import StateFreshness
+from soft_flow_episode.target_anchor import REST_S, TargetAnchor
 
 
 class ModeRefusedError(ContractError):
@@ -60,7 +61,8 @@ class Arbiter:
         self._dt_ns, self._phase_ns = specification.dt_ns, specification.phase_ns
         self._timeout_ns = round((observation_timeout or specification.timing.observation_timeout) * 1e9)
         self._missed_limit = specification.timing.missed_limit
-        self._max_lead = specification.limits.max_target_lead
+        # A simulated robot stands when it is told to; one with drivers ends its motion first.
+        self._anchor = TargetAnchor(specification.limits.max_target_lead, 0.0 if cell is None else REST_S)
         self._latch = latch
         self._player = ChunkPlayer(
             specification.action_dimension, specification.chunk.executed, specification.dt_ns
@@ -72,7 +74,6 @@ class Arbiter:
         self._measured: RobotTarget | None = None
         self._observed_ns = -1
         self._invalid: dict[int, str] = {}
-        self._anchor_due = True
         self._operator: OperatorAction | None = None
         self._heartbeat_ns = self._unhealthy_ns = -1
         self._missed_in_row = 0
@@ -123,7 +124,11 @@ class Arbiter:
     def _begin_epoch(self, mode: Mode, start_ns: int) -> None:
         self.mode, self.epoch, self.epoch_start_ns = mode, self.epoch + 1, start_ns
         self._player.begin(self.epoch, start_ns)
-        self._anchor_due, self._missed_in_row = True, 0
+        self._missed_in_row = 0
+        if mode is Mode.HOLD:
+            self._anchor.hold(start_ns, self._observed_ns)
+        else:
+            self._anchor.begin(start_ns)
         # The tick before the epoch's first one counts as heard: its own heartbeat is on its way.
         self._heartbeat_ns = max(start_ns - self._dt_ns, 0)
 
@@ -141,6 +146,8 @@ class Arbiter:
 
     def note_drivers(self, problem: str) -> bool:
         """Note why the drivers would not follow, or an empty text; disarms. Returns whether it did."""
+        if self.driver_problem and not problem:
+            self._anchor.renew()
         self.driver_problem = problem
         disarms = bool(problem) and self.armed
         if disarms:
@@ -158,19 +165,10 @@ class Arbiter:
             self.counts["old observations"] += 1
             return False
         self._observed_ns, self._measured = stamp_ns, measured
-        if self._must_anchor(measured):
+        if self._anchor.takes(stamp_ns, self._target, measured, not self.armed) or self.emergency_stopped:
             hand = np.clip(measured.hand, self._limiter.space.hand_low, self._limiter.space.hand_high)
             self._target = RobotTarget(measured.flange_in_base, hand)
-            self._anchor_due = self._anchor_due and stamp_ns < self.epoch_start_ns
         return True
-
-    def _must_anchor(self, measured: RobotTarget) -> bool:
-        """Until an epoch has started, while stopped, or when an idle robot was moved by something else."""
-        # A reset puts a simulated robot elsewhere before the epoch starts: holding must not pull it back.
-        if self._target is None or self.emergency_stopped or self._anchor_due:
-            return True
-        lead = self._target.flange_in_base.position - measured.flange_in_base.position
-        return not self.armed and float(np.linalg.norm(lead)) > self._max_lead
 
     def observe_invalid(self, stamp_ns: int, reason: str) -> None:
         """Note that the observation of a tick was refused; the tick is held."""
@@ -237,7 +235,7 @@ class Arbiter:
             return hold_wish("no observation", missed=True)
         if at_deadline and (stale := self.freshness.problem(stamp_ns + self._phase_ns)):
             return hold_wish(stale, missed=True)
-        if self._anchor_due:
+        if self._anchor.due:
             return hold_wish("the epoch's first observation is not there yet", missed=at_deadline)
         if self.mode is Mode.START:
             return self._start_wish()
