@@ -4,8 +4,8 @@ from soft_flow_bringup.finding import Finding, fault, good, note
 from soft_flow_bringup.robot_doctor.graph_measurements import DriverSaid, GraphMeasured, TopicMeasured
 from soft_flow_contract.driver_machine import DriverState
 
-# ms; joint_max_age and camera_max_age of robot.launch.xml
-MAX_AGES = {"arm/joint_states": 50.0, "hand/joint_states": 50.0}
+# ms; state_max_age and camera_max_age of robot.launch.xml
+MAX_AGES = {"arm/joint_states": 40.0, "hand/joint_states": 40.0}
 CAMERA_MAX_AGE = 100.0
 _CONTROL_RATE = 20.0  # Hz; cameras at 20 may be measured a little slower
 _RATE_MARGIN = 0.9
@@ -76,13 +76,13 @@ def judge_topic(name: str, topic: TopicMeasured, simulated_time: bool) -> Findin
     if topic.rate < _RATE_MARGIN * _CONTROL_RATE or topic.ages.p50 > limit:
         return fault(
             name,
-            f"{detail}; {_CONTROL_RATE:.0f} Hz and {limit:.0f} ms are needed for an observation",
+            f"{detail}; {_CONTROL_RATE:.0f} Hz and {limit:.0f} ms are needed to act on it",
             "look at the network between the computers, at USB, and at what else runs here",
         )
     if oldest > limit:
         return note(
             name,
-            f"{detail}; at times older than the {limit:.0f} ms that an observation allows",
+            f"{detail}; at times older than the {limit:.0f} ms that are allowed",
             "what makes it irregular: other programs, USB, power saving?",
         )
     return good(name, detail)
