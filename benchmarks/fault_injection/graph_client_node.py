@@ -158,10 +158,16 @@ class GraphClient(Node):
     def recover_until(self, happened: Callable[[], bool], what: str, patience: float) -> None:
         """Wait until something has happened; drivers that trip meanwhile (all nodes are starting) recover.
 
+        So they do from an emergency stop, which a graph remembers that ended with one.
+
         Raises:
             CallError: it did not.
         """
-        self.wait_for(happened, what, patience, lambda: self.recover() if self.faulty() else None)
+        self.wait_for(happened, what, patience, self._recover_if_stopped)
+
+    def _recover_if_stopped(self) -> None:
+        if self.faulty() or self.arbiter.emergency_stopped:
+            self.recover()
 
     def settle(self, patience: float = 240.0) -> None:
         """Wait until both drivers have followed commands for a while: nodes that start take the machine.
