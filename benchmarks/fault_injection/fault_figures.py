@@ -74,7 +74,7 @@ def _short(reason: str) -> str:
     text = "".join("#" if letter.isdigit() else letter for letter in reason)
     while "##" in text:
         text = text.replace("##", "#")
-    return text[:110]
+    return text[:170]
 
 
 def plot_stops(rows: Sequence[dict]) -> Plot:
