@@ -26,6 +26,7 @@ from rich.console import Console
 from soft_flow_bringup.workspace import find_workspace
 
 LOOK = 0.25  # s
+STANDS = 30.0  # s without a step of the world, after which it is gone
 _figure = partial(Figure, command="./soft-flow bench protocol_sim")
 
 
@@ -46,13 +47,22 @@ class Run:
 
 
 def watch_run(client: GraphClient, watch: MotionWatch, minutes: float, console: Console) -> Run:
-    """Watch a running graph for so long; drivers that trip are counted and recovered."""
+    """Watch a running graph for so long; drivers that trip are counted and recovered.
+
+    Raises:
+        RuntimeError: the graph has ended.
+    """
     client.recover_until(lambda: client.running, "the first episode", 300.0)
     run, before = Run(), ProcessorTime.now()
     began, simulated, said = time.monotonic(), watch.time_ns, 0.0
     slips = watch.report().get("slips", 0)
+    newest, advanced = simulated, began
     while (wall := time.monotonic() - began) < 60 * minutes:
         time.sleep(LOOK)
+        if watch.time_ns > newest:
+            newest, advanced = watch.time_ns, time.monotonic()
+        elif time.monotonic() - advanced > STANDS:
+            raise RuntimeError("the world stands still: the graph has ended; why, graph.log says")
         for name, reason in client.faulty():
             run.trips.append((name, reason))
             console.print(f"{name}: {reason}", highlight=False)
@@ -106,8 +116,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = {"robot": "protocol_sim", "task_file": one_camera_task(folder), "episodes": 10_000}
     given["realtime_factor"] = options.realtime_factor
     console = Console()
-    with running_cell(folder, launch, np.random.default_rng(0), **given) as (place, watch):
-        run = watch_run(place.client, watch, options.minutes, console)
+    try:
+        with running_cell(folder, launch, np.random.default_rng(0), **given) as (place, watch):
+            run = watch_run(place.client, watch, options.minutes, console)
+    except RuntimeError as error:
+        print(f"error: {error} ({folder})", file=sys.stderr)
+        return 1
     lines = (folder / "episodes" / "episodes.jsonl").read_text(encoding="utf-8").splitlines()
     outcomes = Counter(str(json.loads(line)["outcome"]) for line in lines)
     tripped = "".join(f"- {name}: {reason}\n" for name, reason in run.trips)
