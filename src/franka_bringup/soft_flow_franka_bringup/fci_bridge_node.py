@@ -99,13 +99,12 @@ class FciBridgeNode(DriverNode):
 
     def _publish_state(self, state: ArmState) -> None:
         """Called by the arm's thread with every new state."""
-        if not self.context.ok():
-            return  # the middleware ends before the arm has come to rest
         stamp_ns = self.get_clock().now().nanoseconds
-        self._joint_states.publish(
-            convert.to_joint_state(self._joint_names, state.position, stamp_ns, state.velocity, state.torque)
+        joints = convert.to_joint_state(
+            self._joint_names, state.position, stamp_ns, state.velocity, state.torque
         )
-        self._pose.publish(convert.to_pose_stamped(state.flange, stamp_ns))
+        self.publish_sample(self._joint_states, joints)
+        self.publish_sample(self._pose, convert.to_pose_stamped(state.flange, stamp_ns))
 
     def values(self) -> dict[str, Any]:
         """What the diagnostics show beside the state."""

@@ -167,12 +167,11 @@ class OrcaHandNode(DriverNode):
 
     def _publish_reading(self, stamp_ns: int, reading: HandReading) -> None:
         """Called by the bus's thread with every answer of all motors, and never with an old one."""
-        if self.readiness.active and reading.position is not None and self.context.ok():
-            self.joint_states.publish(
-                convert.to_joint_state(
-                    self.model.joint_names, reading.position, stamp_ns, reading.velocity, reading.torque
-                )
+        if self.readiness.active and reading.position is not None:
+            joints = convert.to_joint_state(
+                self.model.joint_names, reading.position, stamp_ns, reading.velocity, reading.torque
             )
+            self.publish_sample(self.joint_states, joints)
 
     def values(self) -> dict[str, Any]:
         """What the diagnostics show beside the state."""

@@ -193,6 +193,14 @@ class DriverNode(LifecycleNode):
             self.get_logger().fatal(f"gives up after {waited:.0f} s: {self.hardware.problem}")
             raise SystemExit(1)
 
+    def publish_sample(self, publisher: Publisher, message: Any) -> None:
+        """Publish from the hardware's thread, which brings the robot to rest when the middleware is gone."""
+        try:
+            publisher.publish(message)
+        except RuntimeError:
+            if self.context.ok():
+                raise
+
     def refuse(self, error: str) -> TransitionCallbackReturn:
         """What a transition returns that cannot be made, after saying why."""
         self._error = error

@@ -21,7 +21,6 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.clock import Clock, ClockType
 from rclpy.event_handler import EventHandler
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.subscription import Subscription
@@ -172,7 +171,7 @@ def run_node(make_node: Callable[[], Node], exit_status: Callable[[Node], int] =
         pass
     except SystemExit as stop:
         status = int(stop.code or 0)
-    except rclpy_implementation.RCLError:
+    except RuntimeError:  # RCLError is one; so is what a message that is gone raises when it is taken
         if rclpy.ok():
             raise
         # Told to end while it waited: what it waited for is gone already.
