@@ -119,10 +119,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder, console = options.output.absolute(), Console()
     folder.mkdir(parents=True, exist_ok=True)
     faults = [fault for fault in FAULTS if not options.only or fault.name in options.only]
+    series = [
+        Series(folder, faults, mode, wanted, watchdogs, options.realtime_factor, console)
+        for watchdogs, wanted in ((True, options.injections), (False, options.control))
+        for mode in BOTH
+    ]
     try:
-        for watchdogs, wanted in ((True, options.injections), (False, options.control)):
-            for mode in BOTH if not options.report_only else ():
-                Series(folder, faults, mode, wanted, watchdogs, options.realtime_factor, console).run()
+        for missing in [] if options.report_only else series:
+            missing.run()
     except KeyboardInterrupt:
         print("interrupted; call it again to continue", file=sys.stderr)
         return 130

@@ -5,7 +5,6 @@ The bags are written by the episode node's own writer: 84 x 84 JPEGs of drawn sc
 """
 
 import argparse
-import array
 import statistics
 import sys
 import tempfile
@@ -16,19 +15,17 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from ament_index_python.packages import get_package_share_directory
+from drawn_episodes.message_conversion import to_transition_bytes
 from figures import Figure, write_results
-from rclpy.serialization import serialize_message
 from rosbags.highlevel import AnyReader
 
-from soft_flow_contract.message_conversion import header, to_observation_message
+from soft_flow_contract.message_conversion import to_observation_message
 from soft_flow_contract.steps import ObservationData
 from soft_flow_contract.task_specification import TaskSpecification
 from soft_flow_episode.bag_writer import BagWriter
 from soft_flow_learner.bag_reader import SPECIFICATION_KEY, find_bags
 from soft_flow_learner.episode_store import EpisodeStore
 from soft_flow_learner.ingest import BagIngest
-from soft_flow_msgs.msg import Transition
 
 ROOT = Path(__file__).resolve().parent.parent
 GOAL = 30.0  # times real time
@@ -54,20 +51,16 @@ def drawn_episode(specification: TaskSpecification, steps: int, seed: int) -> li
         stamp = (seed * 1000 + step) * specification.dt_ns
         images = {c.name: drawn_scene(random, c.height, c.width) for c in specification.observation.cameras}
         numbers = random.uniform(-1, 1, specification.proprioception_dimension).astype(np.float32)
-        message = Transition(header=header(stamp), episode_id=identifier, step=step, outcome="success")
-        message.observation = to_observation_message(ObservationData(stamp, numbers, images), specification)
-        message.is_first, message.is_last = step == 0, step == steps - 1
-        message.is_terminal = message.is_last
-        if not message.is_last:
-            action = random.uniform(-1, 1, specification.action_dimension).astype(np.float32)
-            message.action.executed = array.array("f", action)
-        records.append((stamp, serialize_message(message)))
+        observation = to_observation_message(ObservationData(stamp, numbers, images), specification)
+        action = random.uniform(-1, 1, specification.action_dimension).astype(np.float32)
+        last = step == steps - 1
+        records.append((stamp, to_transition_bytes(identifier, step, observation, None if last else action)))
     return records
 
 
 def write_bags(folder: Path, specification: TaskSpecification, episodes: int, steps: int) -> None:
     """Write drawn episodes as the episode node does."""
-    messages = Path(get_package_share_directory("soft_flow_msgs")) / "msg"
+    messages = ROOT / "src" / "soft_flow_msgs" / "msg"
     writer = BagWriter(folder, messages, "transitions", 2000)
     for seed in range(episodes):
         custom = {SPECIFICATION_KEY: specification.canonical_json()}

@@ -1,4 +1,5 @@
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import yaml
 from soft_flow_bringup.graph_commands import own_domain
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(Path(__file__).parent))
 TASK_FILE = ROOT / "config" / "tasks" / "scissors.yaml"
 
 

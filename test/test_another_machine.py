@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-PEER = Path(__file__).parent / "machine_peer.py"
+PEER = Path(__file__).parent / "machine_peer_node.py"
 TRANSITIONS, MEGABYTES = 200, 5
 ADDRESSES = {"robot": "10.77.0.1", "learner": "10.77.0.2"}  # they exist inside the namespaces only
 CABLE = "cable"

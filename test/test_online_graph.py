@@ -15,12 +15,10 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from rclpy.serialization import deserialize_message
-from rosbags.highlevel import AnyReader
+from recorded_bag import read_bag
 
 from soft_flow_bringup.graph_commands import launch_command
 from soft_flow_contract.task_specification import TaskSpecification
-from soft_flow_msgs.msg import Transition
 from soft_flow_policy.checkpoint import open_checkpoint, save_checkpoint
 from soft_flow_policy.flow import FlowConfig
 from soft_flow_policy.policy import FlowPolicy
@@ -157,11 +155,8 @@ def flown_versions(output: Path) -> list[list[int]]:
     """Versions of the weights that acted, as they followed each other, of every kept episode by its seed."""
     episodes = []
     for folder in sorted((output / "episodes").glob("seed-*")):
-        with AnyReader([folder]) as reader:
-            steps = [deserialize_message(data, Transition) for _, _, data in reader.messages()]
-        episodes.append(
-            [version for version, _ in groupby(step.action.policy_version for step in steps[:-1])]
-        )
+        versions = [step.action.policy_version for step in read_bag(folder)[:-1]]
+        episodes.append([version for version, _ in groupby(versions)])
     return episodes
 
 

@@ -1,5 +1,6 @@
 """What the joints did around a fault: when motion ended, and whether anything moved again."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,4 +94,5 @@ def judge(motion: Motion) -> Stop:
         stop = float(time)
     at = int(np.argmin(np.abs(motion.time_s - stop)))
     last = "arm" if motion.speed(motion.arm)[at] > ARM_STILL else "hand"
+    stop = math.ceil(stop * 1e4 - 1e-6) * 1e-4  # never shorter than it was
     return Stop(round(stop, 4), *drift, last=last, moved_before=bool(np.any(moving[before])))

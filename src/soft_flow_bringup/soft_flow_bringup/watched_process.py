@@ -45,6 +45,7 @@ class WatchedProcess:
 
     def __init__(self, command: Sequence[str], log: Path, environ: Mapping[str, str]) -> None:
         """Start `command`; its output is appended to `log`."""
+        self._takes_sigterm = False
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
             output.write(f"$ {' '.join(command)}\n".encode())

@@ -212,13 +212,22 @@ def _deserialize(data: bytes, kind: type[Any]) -> Any:  # noqa: ANN401 - message
         raise ContractError(f"{len(data)} bytes that are not a {kind.__name__} message: {error}") from error
 
 
+def transition_from_bytes(data: bytes) -> Transition:
+    """A recorded soft_flow_msgs/Transition (CDR).
+
+    Raises:
+        ContractError: the bytes are no such message.
+    """
+    return _deserialize(data, Transition)
+
+
 def encoded_step_from_bytes(data: bytes) -> EncodedStep:
     """A recorded soft_flow_msgs/Transition (CDR) to an encoded step.
 
     Raises:
         ContractError: the bytes are no such message.
     """
-    message = _deserialize(data, Transition)
+    message = transition_from_bytes(data)
     observation = message.observation
     return EncodedStep(
         stamp_ns=to_nanoseconds(message.header.stamp),

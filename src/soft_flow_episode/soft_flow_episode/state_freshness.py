@@ -11,24 +11,32 @@ class StateFreshness:
     def __init__(self, max_age: float = 0.0) -> None:
         """States may be `max_age` s old."""
         self._max_age_ns = round(max_age * 1e9)
-        self._newest: dict[str, int | None] = {}
+        self._newest: dict[str, tuple[int, int] | None] = {}  # stamp, and by how much it is ahead
 
     def watch(self, source: str) -> None:
         """Require the states of a source from now on."""
         self._newest.setdefault(source, None)
 
     def hear(self, source: str, stamp_ns: int, now_ns: int) -> None:
-        """Take a stamp. One farther ahead than the age allowed proves no life, but a wrong clock."""
-        newest = self._newest[source]
-        if stamp_ns <= now_ns + self._max_age_ns and (newest is None or stamp_ns > newest):
-            self._newest[source] = stamp_ns
+        """Take the stamp of a state that has just come."""
+        self._newest[source] = stamp_ns, stamp_ns - now_ns
 
     def problem(self, now_ns: int) -> str:
-        """Which source is missing or too old at `now_ns`; empty if none is."""
+        """Which source is missing or too old at `now_ns`; empty if none is.
+
+        Stamps farther ahead than the age allowed prove no life: they would look young long after a death.
+        """
+        limit = self._max_age_ns
         for source, newest in self._newest.items():
             if newest is None:
                 return f"{source}: no state has come; check that its driver runs"
-            if now_ns - newest > self._max_age_ns:
-                age, limit = (now_ns - newest) * 1e-6, self._max_age_ns * 1e-6
-                return f"{source}: newest state is {age:.0f} ms old, limit {limit:.0f} ms; check its driver"
+            stamp_ns, ahead_ns = newest
+            age, allowed = (now_ns - stamp_ns) * 1e-6, limit * 1e-6
+            if ahead_ns > limit:
+                return (
+                    f"{source}: stamped {ahead_ns * 1e-6:.0f} ms ahead of this computer's clock, limit "
+                    f"{allowed:.0f} ms; let chrony keep both computers' clocks together"
+                )
+            if now_ns - stamp_ns > limit:
+                return f"{source}: newest state is {age:.0f} ms old, limit {allowed:.0f} ms; check its driver"
         return ""

@@ -31,12 +31,19 @@ def test_each_source_must_have_come_and_be_young_enough(fresh: StateFreshness) -
     assert fresh.problem(1031 * MS).startswith(f"{JOINTS}: newest state is 41 ms old, limit 40 ms")
 
 
-def test_stamps_that_go_back_or_lie_far_ahead_do_not_count(fresh: StateFreshness) -> None:
-    for source in (POSE, JOINTS):
-        fresh.hear(source, 1000 * MS, 1000 * MS)
-    fresh.hear(POSE, 900 * MS, 1010 * MS)
+def test_stamps_far_ahead_prove_no_life_and_the_clock_is_named(fresh: StateFreshness) -> None:
+    fresh.hear(JOINTS, 1040 * MS, 1000 * MS)
+    fresh.hear(POSE, 1041 * MS, 1000 * MS)
+    assert fresh.problem(1040 * MS).startswith(f"{POSE}: stamped 41 ms ahead of this computer's clock")
+    fresh.hear(POSE, 1000 * MS, 1000 * MS)
     assert fresh.problem(1040 * MS) == ""
-    fresh.hear(POSE, 5000 * MS, 1010 * MS)
+
+
+def test_after_a_clock_was_set_back_the_new_stamps_count(fresh: StateFreshness) -> None:
+    for now in (5000 * MS, 1000 * MS):
+        for source in (POSE, JOINTS):
+            fresh.hear(source, now, now)
+    assert fresh.problem(1040 * MS) == ""
     assert fresh.problem(1041 * MS)
 
 

@@ -1,4 +1,4 @@
-"""One machine of two, for test_another_machine.py: `machine_peer.py robot|learner TRANSITIONS MEGABYTES`.
+"""One machine of two, of test_another_machine: `machine_peer_node.py robot|learner TRANSITIONS MEGABYTES`.
 
 The robot sends transitions and waits for weights; the learner waits for all of them, then publishes weights.
 Each says on standard output what it got, and goes when its standard input is closed.
